@@ -1,0 +1,82 @@
+//! What stands between sources and sinks.
+
+use async_trait::async_trait;
+
+use crate::{BadRow, Batch, Epoch, Result, SchemaChange, Watermark};
+
+/// Which input of an operator, by its place in the task's `from` list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputPort(pub usize);
+
+/// Which output of an operator, by its place in [`crate::Properties::outputs`]; 0 is the main one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutputPort(pub usize);
+
+impl OutputPort {
+    /// The first output, which an edge without a port name starts from.
+    pub const MAIN: Self = Self(0);
+}
+
+/// Who an operator works for.
+#[derive(Debug, Clone, Default)]
+pub struct OperatorContext {
+    /// The flow's name.
+    pub flow: String,
+    /// The task's id.
+    pub task: String,
+    /// The ids of the tasks that feed each input port, in port order (`orders`, or `route.big` for a named port).
+    pub inputs: Vec<String>,
+}
+
+/// An operator's state at the end of an epoch. Small; opaque to everyone but the operator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State(pub Vec<u8>);
+
+/// Where an operator puts its rows.
+#[async_trait]
+pub trait Output: Send {
+    /// Sends a batch on; waits for credit, which is where backpressure is felt. An empty batch is dropped.
+    async fn emit(&mut self, port: OutputPort, batch: Batch) -> Result<()>;
+
+    /// Sends a schema change on.
+    async fn announce(&mut self, port: OutputPort, change: SchemaChange) -> Result<()>;
+
+    /// Refuses a row under the task's `on_bad_row` policy.
+    ///
+    /// # Errors
+    /// `Data` when the policy is to fail, or in a flood.
+    fn reject(&mut self, row: BadRow) -> Result<()>;
+}
+
+/// Turns rows into rows.
+///
+/// The engine calls `open` once, then the others from one task, in stream order. What `process` got before the
+/// barrier of epoch e is in the state that `snapshot(e)` returns or was emitted.
+#[async_trait]
+pub trait Operator: Send {
+    /// Starts, with the state of the last checkpoint if there is one.
+    async fn open(&mut self, context: &OperatorContext, state: Option<State>) -> Result<()>;
+
+    /// Handles one batch. Input relations come with the batches: a new relation or version may appear at any time.
+    async fn process(&mut self, port: InputPort, batch: Batch, out: &mut dyn Output) -> Result<()>;
+
+    /// Handles DDL; the default sends it on unchanged by the main port.
+    async fn on_schema(&mut self, _port: InputPort, change: SchemaChange, out: &mut dyn Output) -> Result<()> {
+        out.announce(OutputPort::MAIN, change).await
+    }
+
+    /// Handles the watermark over all inputs; what it returns is sent on.
+    async fn on_watermark(&mut self, watermark: Watermark, _out: &mut dyn Output) -> Result<Option<Watermark>> {
+        Ok(Some(watermark))
+    }
+
+    /// The state at the end of an epoch, between two elements of the stream.
+    async fn snapshot(&mut self, _epoch: Epoch) -> Result<State> {
+        Ok(State::default())
+    }
+
+    /// All inputs have ended: sends what is still held back.
+    async fn finish(&mut self, _out: &mut dyn Output) -> Result<()> {
+        Ok(())
+    }
+}

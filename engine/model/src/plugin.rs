@@ -1,0 +1,413 @@
+//! How the product knows its plugins: entries in a table that is passed as a value.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Error, ErrorKind, Inspect, Operator, Result, Sink, Source};
+
+/// What a plugin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginKind {
+    /// Reads.
+    Source,
+    /// Turns rows into rows.
+    Operator,
+    /// Writes.
+    Sink,
+}
+
+/// Whether a source can read the same rows again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replay {
+    /// From any position, in the same order, the same rows.
+    #[default]
+    Exact,
+    /// From a position with an overlap: rows may come twice.
+    Overlap,
+    /// Not at all.
+    None,
+}
+
+/// What a sink can promise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Output for people; nothing is promised.
+    #[default]
+    BestEffort,
+    /// Every row at least once.
+    AtLeastOnce,
+    /// Every row takes effect once per key, because writes are idempotent.
+    EffectivelyOnce,
+    /// Every row exactly once.
+    ExactlyOnce,
+}
+
+/// What a sink does with updates and deletes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeSupport {
+    /// Takes inserts only; an update or delete is an error, so the planner wants to know the source.
+    AppendOnly,
+    /// Takes updates and deletes.
+    #[default]
+    Changes,
+}
+
+/// How many rows an operator makes of its input rows; asserted at every epoch, in release builds too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cardinality {
+    /// One output row (on one port) or one bad row per input row.
+    OneToOne,
+    /// At most as many.
+    Filtering,
+    /// Any number.
+    #[default]
+    Any,
+}
+
+/// What the planner has to know of a configured plugin before anything starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Properties {
+    /// How many inputs the task may name in `from`: least and most (`usize::MAX`: any number).
+    pub inputs: (usize, usize),
+    /// The output ports in order; the first is the main one. Empty for a sink.
+    pub outputs: Vec<String>,
+    /// The plugin's methods may block; the engine gives the task a thread of its own.
+    pub blocking: bool,
+    /// A source that never finishes by itself.
+    pub unbounded: bool,
+    /// A source that emits updates and deletes.
+    pub emits_changes: bool,
+    /// Whether a source can read again.
+    pub replay: Replay,
+    /// What a sink promises, given a source that replays exactly.
+    pub delivery: Delivery,
+    /// Why a sink does not promise more, and which setting would change it.
+    pub delivery_reason: Option<String>,
+    /// Whether a sink takes updates and deletes.
+    pub changes: ChangeSupport,
+    /// An operator that keeps state between batches.
+    pub stateful: bool,
+    /// How many rows an operator makes of its input rows.
+    pub cardinality: Cardinality,
+}
+
+impl Properties {
+    /// A bounded source that replays exactly and emits inserts.
+    pub fn source() -> Self {
+        Self {
+            inputs: (0, 0),
+            outputs: vec!["out".to_owned()],
+            blocking: false,
+            unbounded: false,
+            emits_changes: false,
+            replay: Replay::Exact,
+            delivery: Delivery::BestEffort,
+            delivery_reason: None,
+            changes: ChangeSupport::Changes,
+            stateful: false,
+            cardinality: Cardinality::Any,
+        }
+    }
+
+    /// A stateless operator with one input and one output.
+    pub fn operator() -> Self {
+        Self { inputs: (1, 1), ..Self::source() }
+    }
+
+    /// A sink with one or more inputs that takes changes and promises nothing yet.
+    pub fn sink() -> Self {
+        Self { inputs: (1, usize::MAX), outputs: Vec::new(), ..Self::source() }
+    }
+}
+
+/// A source: its name, its settings, how to build it. See [`source`].
+pub trait SourcePlugin: 'static {
+    /// The public name: a noun with `Input`.
+    const NAME: &'static str;
+    /// Other spellings that load too.
+    const ALIASES: &'static [&'static str] = &[];
+    /// What it is, in one sentence.
+    const SUMMARY: &'static str;
+    /// Guarantees and limits, in Markdown.
+    const NOTES: &'static str;
+    /// A flow that a test plans and runs.
+    const EXAMPLE: &'static str;
+    /// The settings: `deny_unknown_fields`, a doc comment on every field.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// What the planner has to know.
+    fn properties(config: &Self::Config) -> Properties;
+
+    /// Checks what the type cannot say. Pure: no I/O.
+    ///
+    /// # Errors
+    /// `Config`, with the setting's name.
+    fn validate(_config: &Self::Config) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes the source. Cheap: no I/O.
+    fn build(config: Self::Config) -> Result<Box<dyn Source>>;
+
+    /// Makes a source that yields, as inserts, the tables' rows as they are (or were) at `PollBudget::until`, and
+    /// changes nothing at the server. `None` where reading `build`'s source from the beginning does that.
+    fn scan(_config: Self::Config) -> Option<Result<Box<dyn Source>>> {
+        None
+    }
+}
+
+/// An operator: its name, its settings, how to build it. See [`operator`].
+pub trait OperatorPlugin: 'static {
+    /// The public name: a verb or noun of the field.
+    const NAME: &'static str;
+    /// Other spellings that load too.
+    const ALIASES: &'static [&'static str] = &[];
+    /// What it is, in one sentence.
+    const SUMMARY: &'static str;
+    /// What it does with updates, deletes, absent values and DDL; its limits. Markdown.
+    const NOTES: &'static str;
+    /// A flow that a test plans and runs.
+    const EXAMPLE: &'static str;
+    /// The settings: `deny_unknown_fields`, a doc comment on every field.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// What the planner has to know.
+    fn properties(config: &Self::Config) -> Properties;
+
+    /// Checks what the type cannot say, expressions included. Pure: no I/O.
+    ///
+    /// # Errors
+    /// `Config`, with the setting's name.
+    fn validate(_config: &Self::Config) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes the operator. Cheap: no I/O.
+    fn build(config: Self::Config) -> Result<Box<dyn Operator>>;
+}
+
+/// A sink: its name, its settings, how to build it. See [`sink`].
+pub trait SinkPlugin: 'static {
+    /// The public name: a noun with `Output`.
+    const NAME: &'static str;
+    /// Other spellings that load too.
+    const ALIASES: &'static [&'static str] = &[];
+    /// What it is, in one sentence.
+    const SUMMARY: &'static str;
+    /// Guarantees, types and limits, in Markdown.
+    const NOTES: &'static str;
+    /// A flow that a test plans and runs.
+    const EXAMPLE: &'static str;
+    /// The settings: `deny_unknown_fields`, a doc comment on every field.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// What the planner has to know.
+    fn properties(config: &Self::Config) -> Properties;
+
+    /// Checks what the type cannot say. Pure: no I/O.
+    ///
+    /// # Errors
+    /// `Config`, with the setting's name.
+    fn validate(_config: &Self::Config) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes the sink. Cheap: no I/O.
+    fn build(config: Self::Config) -> Result<Box<dyn Sink>>;
+
+    /// Makes what reads the target back, where it can be read.
+    fn inspect(_config: Self::Config) -> Option<Result<Box<dyn Inspect>>> {
+        None
+    }
+}
+
+/// Builds a `T` from settings that were checked.
+pub type BuildFn<T> = fn(&Value) -> Result<Box<T>>;
+/// As [`BuildFn`], where not every plugin can.
+pub type OptionalBuildFn<T> = fn(&Value) -> Option<Result<Box<T>>>;
+
+/// How to build a plugin, by kind.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// A source, and what scans its state for `verify`.
+    Source {
+        /// [`SourcePlugin::build`].
+        build: BuildFn<dyn Source>,
+        /// [`SourcePlugin::scan`].
+        scan: OptionalBuildFn<dyn Source>,
+    },
+    /// An operator.
+    Operator {
+        /// [`OperatorPlugin::build`].
+        build: BuildFn<dyn Operator>,
+    },
+    /// A sink, and what reads its target back.
+    Sink {
+        /// [`SinkPlugin::build`].
+        build: BuildFn<dyn Sink>,
+        /// [`SinkPlugin::inspect`].
+        inspect: OptionalBuildFn<dyn Inspect>,
+    },
+}
+
+/// One plugin in the catalogue.
+#[derive(Clone, Copy)]
+pub struct PluginEntry {
+    /// The public name.
+    pub name: &'static str,
+    /// Other spellings that load too.
+    pub aliases: &'static [&'static str],
+    /// What it is, in one sentence.
+    pub summary: &'static str,
+    /// Guarantees and limits, in Markdown.
+    pub notes: &'static str,
+    /// A flow that a test plans and runs.
+    pub example: &'static str,
+    /// The JSON Schema of its settings.
+    pub schema: fn() -> Schema,
+    /// Checks settings and says what the planner has to know of them. Pure.
+    ///
+    /// A setting of the wrong type or an unknown one is a `Config` error whose `setting` is the path inside `config`.
+    pub check: fn(&Value) -> Result<Properties>,
+    /// How to build it.
+    pub build: Build,
+}
+
+impl PluginEntry {
+    /// What the plugin is.
+    pub fn kind(&self) -> PluginKind {
+        match self.build {
+            Build::Source { .. } => PluginKind::Source,
+            Build::Operator { .. } => PluginKind::Operator,
+            Build::Sink { .. } => PluginKind::Sink,
+        }
+    }
+}
+
+impl std::fmt::Debug for PluginEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}", self.kind(), self.name)
+    }
+}
+
+/// Reads a plugin's settings; a mistake becomes an error that names the setting.
+fn parse<C: DeserializeOwned>(plugin: &str, settings: &Value) -> Result<C> {
+    serde_path_to_error::deserialize(settings).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        let mistake = Error::new(ErrorKind::Config, format!("{plugin}: {cause}"));
+        if path == "." { mistake } else { mistake.with_setting(path) }
+    })
+}
+
+/// The entry of a source plugin.
+pub const fn source<P: SourcePlugin>() -> PluginEntry {
+    PluginEntry {
+        name: P::NAME,
+        aliases: P::ALIASES,
+        summary: P::SUMMARY,
+        notes: P::NOTES,
+        example: P::EXAMPLE,
+        schema: || schemars::schema_for!(P::Config),
+        check: |settings| {
+            let config = parse(P::NAME, settings)?;
+            P::validate(&config)?;
+            Ok(P::properties(&config))
+        },
+        build: Build::Source {
+            build: |settings| P::build(parse(P::NAME, settings)?),
+            scan: |settings| match parse(P::NAME, settings) {
+                Ok(config) => P::scan(config),
+                Err(error) => Some(Err(error)),
+            },
+        },
+    }
+}
+
+/// The entry of an operator plugin.
+pub const fn operator<P: OperatorPlugin>() -> PluginEntry {
+    PluginEntry {
+        name: P::NAME,
+        aliases: P::ALIASES,
+        summary: P::SUMMARY,
+        notes: P::NOTES,
+        example: P::EXAMPLE,
+        schema: || schemars::schema_for!(P::Config),
+        check: |settings| {
+            let config = parse(P::NAME, settings)?;
+            P::validate(&config)?;
+            Ok(P::properties(&config))
+        },
+        build: Build::Operator { build: |settings| P::build(parse(P::NAME, settings)?) },
+    }
+}
+
+/// The entry of a sink plugin.
+pub const fn sink<P: SinkPlugin>() -> PluginEntry {
+    PluginEntry {
+        name: P::NAME,
+        aliases: P::ALIASES,
+        summary: P::SUMMARY,
+        notes: P::NOTES,
+        example: P::EXAMPLE,
+        schema: || schemars::schema_for!(P::Config),
+        check: |settings| {
+            let config = parse(P::NAME, settings)?;
+            P::validate(&config)?;
+            Ok(P::properties(&config))
+        },
+        build: Build::Sink {
+            build: |settings| P::build(parse(P::NAME, settings)?),
+            inspect: |settings| match parse(P::NAME, settings) {
+                Ok(config) => P::inspect(config),
+                Err(error) => Some(Err(error)),
+            },
+        },
+    }
+}
+
+/// All plugins of a program, by name; names match without case.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    by_name: BTreeMap<String, PluginEntry>,
+    entries: Vec<PluginEntry>,
+}
+
+impl Catalogue {
+    /// Makes a catalogue.
+    ///
+    /// # Errors
+    /// `Bug` when two plugins share a name or alias.
+    pub fn new(entries: impl IntoIterator<Item = PluginEntry>) -> Result<Self> {
+        let mut catalogue = Self::default();
+        for entry in entries {
+            for name in std::iter::once(&entry.name).chain(entry.aliases) {
+                if let Some(other) = catalogue.by_name.insert(name.to_lowercase(), entry) {
+                    return Err(Error::bug(format!("plugins {} and {} share the name {name}", other.name, entry.name)));
+                }
+            }
+            catalogue.entries.push(entry);
+        }
+        catalogue.entries.sort_by_key(|entry| (entry.kind(), entry.name));
+        Ok(catalogue)
+    }
+
+    /// The plugin of that name or alias, without case.
+    pub fn get(&self, name: &str) -> Option<&PluginEntry> {
+        self.by_name.get(&name.to_lowercase())
+    }
+
+    /// All plugins: sources, operators, sinks, each by name.
+    pub fn entries(&self) -> &[PluginEntry] {
+        &self.entries
+    }
+}

@@ -1,0 +1,3 @@
+//! Runs flows: definition, planner, channels, checkpoint coordinator, supervision.
+
+pub mod plan;

@@ -1,0 +1,140 @@
+//! What the planner hands to the runtime: a flow that was checked and can be built without surprises.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aqueduct_model::{BadRowPolicy, Delivery, PluginEntry, Properties};
+use serde_json::Value;
+
+/// A flow that is ready to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The flow's name: letters, digits, `_`, `-` and `.`.
+    pub flow: String,
+    /// Where its checkpoints, dead letters and control socket live.
+    pub state_dir: PathBuf,
+    /// What the flow gives end to end; at least what its `delivery` asks for.
+    pub delivery: Delivery,
+    /// Tasks in topological order: every input names an earlier task.
+    pub tasks: Vec<PlannedTask>,
+    /// How often and where to checkpoint.
+    pub checkpoint: CheckpointSettings,
+    /// When to give up restarting.
+    pub restart: RestartSettings,
+    /// Bounds of every channel.
+    pub channel: ChannelSettings,
+    /// At most this many rows in a batch that a source makes.
+    pub batch_rows: usize,
+}
+
+/// One task of a plan.
+#[derive(Debug, Clone)]
+pub struct PlannedTask {
+    /// Its id, unique in the flow.
+    pub id: String,
+    /// Its plugin.
+    pub entry: PluginEntry,
+    /// Its settings, expanded; may hold secrets, so it is never printed.
+    pub config: Value,
+    /// What the plugin said of these settings.
+    pub properties: Properties,
+    /// What feeds each input port, in the order of `from`.
+    pub inputs: Vec<PlannedEdge>,
+    /// The relations an operator is limited to, as patterns; empty: all. Other relations pass through.
+    pub tables: Vec<String>,
+    /// What to do with rows that the task cannot handle.
+    pub on_bad_row: BadRowPolicy,
+    /// More bad rows than this in one epoch fail the flow.
+    pub max_bad_rows: usize,
+    /// Overrides the flow's restart settings for failures of this task.
+    pub retry: Option<RetrySettings>,
+    /// Waits this long before the task is opened.
+    pub delay: Duration,
+    /// The task must end within this time, if given.
+    pub timeout: Option<Duration>,
+}
+
+/// One edge: an output port of an earlier task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedEdge {
+    /// Index into [`Plan::tasks`].
+    pub task: usize,
+    /// Index into that task's [`Properties::outputs`].
+    pub port: usize,
+}
+
+/// How often and where to checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// Time between the starts of two epochs' barriers.
+    pub interval: Duration,
+    /// An epoch that takes longer fails the flow with `Timeout`.
+    pub timeout: Duration,
+    /// Which store holds the checkpoints.
+    pub store: StoreKind,
+}
+
+/// Which store holds the checkpoints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// sled 0.34 with the guards that make it survive kills.
+    #[default]
+    Sled,
+    /// redb.
+    Redb,
+}
+
+/// Restart intensity of a flow: at most `max` restarts in `window`, waiting `delay` doubled each time up to `delay_max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartSettings {
+    /// Restarts allowed in the window.
+    pub max: u32,
+    /// The window.
+    pub window: Duration,
+    /// The first wait.
+    pub delay: Duration,
+    /// The longest wait.
+    pub delay_max: Duration,
+}
+
+/// A task's own bound on restarts that its failures cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// Restarts in a row without an epoch committed between them.
+    pub max: u32,
+    /// The first wait, doubled each time.
+    pub delay: Duration,
+}
+
+/// Bounds of a channel: a sender waits when either is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelSettings {
+    /// Rows in flight.
+    pub rows: u32,
+    /// Bytes in flight.
+    pub bytes: u32,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(1), timeout: Duration::from_secs(600), store: StoreKind::Sled }
+    }
+}
+
+impl Default for RestartSettings {
+    fn default() -> Self {
+        Self {
+            max: 5,
+            window: Duration::from_secs(60),
+            delay: Duration::from_millis(500),
+            delay_max: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for ChannelSettings {
+    fn default() -> Self {
+        Self { rows: 32_768, bytes: 32 << 20 }
+    }
+}

@@ -92,6 +92,8 @@ pub struct Properties {
     pub delivery: Delivery,
     /// Why a sink does not promise more, and which setting would change it.
     pub delivery_reason: Option<String>,
+    /// A sink whose ledger in the target moves with every epoch, in the target's own transaction.
+    pub transactional: bool,
     /// Whether a sink takes updates and deletes.
     pub changes: ChangeSupport,
     /// An operator that keeps state between batches.
@@ -112,6 +114,7 @@ impl Properties {
             replay: Replay::Exact,
             delivery: Delivery::BestEffort,
             delivery_reason: None,
+            transactional: false,
             changes: ChangeSupport::Changes,
             stateful: false,
             cardinality: Cardinality::Any,

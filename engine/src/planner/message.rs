@@ -1,0 +1,126 @@
+//! The text of every mistake that planning can find: what is wrong, and what to do about it.
+
+use aqueduct_model::PluginEntry;
+
+use crate::definition::{Message, message, suggest};
+
+pub(super) fn unexplained() -> Message {
+    message("the flow cannot be planned, and no reason was given", "report this as a bug of aqueduct, with the flow file")
+}
+
+pub(super) fn unknown_plugin<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Message {
+    message(format!("there is no plugin `{name}`"), suggest(name, known, "the plugins are"))
+}
+
+pub(super) fn duplicate_id(id: &str, first_line: usize) -> Message {
+    message(format!("two tasks have the id `{id}`; the first one is in line {first_line}"), "give one of them another id")
+}
+
+pub(super) fn unknown_input<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Message {
+    message(format!("there is no task `{name}`"), suggest(name, known, "the tasks are"))
+}
+
+pub(super) fn own_input(id: &str) -> Message {
+    message(format!("the task `{id}` names itself as its input"), "name the task that feeds it")
+}
+
+pub(super) fn unknown_port(task: &str, port: &str, ports: &[String]) -> Message {
+    let hint = match ports {
+        [only] => format!("its only output is `{only}`: write `{task}`"),
+        _ => suggest(port, ports.iter().map(String::as_str), "its outputs are"),
+    };
+    message(format!("the task `{task}` has no output `{port}`"), hint)
+}
+
+pub(super) fn input_is_sink(task: &str, plugin: &str) -> Message {
+    message(
+        format!("the task `{task}` ({plugin}) is a sink: nothing can read from it"),
+        "name the task that feeds the sink instead: one task may feed several others",
+    )
+}
+
+pub(super) fn duplicate_input(name: &str) -> Message {
+    message(format!("the input `{name}` comes twice: every row would be doubled"), "keep one of the two")
+}
+
+pub(super) fn source_with_input(plugin: &str) -> Message {
+    message(format!("{plugin} is a source and takes no input"), "remove `from`")
+}
+
+pub(super) fn no_input<'a>(plugin: &str, known: impl IntoIterator<Item = &'a str>) -> Message {
+    let known: Vec<&str> = known.into_iter().collect();
+    let hint = match known.is_empty() {
+        true => "add a source task, and name it here: `from: <task>`".to_owned(),
+        false => format!("add `from: <task>`; tasks that can feed it are: {}", known.join(", ")),
+    };
+    message(format!("{plugin} needs an input"), hint)
+}
+
+pub(super) fn input_count(plugin: &str, found: usize, (least, most): (usize, usize)) -> Message {
+    let wanted = match (least, most) {
+        (least, usize::MAX) => format!("at least {least}"),
+        (least, most) if least == most => format!("{least}"),
+        (least, most) => format!("{least} to {most}"),
+    };
+    let hint = match found > most && most == 1 {
+        true => "merge the inputs with a Union task first".to_owned(),
+        false => format!("name {wanted} in `from`"),
+    };
+    message(format!("{plugin} takes {wanted} inputs, found {found}"), hint)
+}
+
+pub(super) fn cycle(ids: &[&str]) -> Message {
+    message(
+        format!("the tasks feed each other in a circle: {}", ids.join(" → ")),
+        "remove one of these inputs: rows flow from sources to sinks",
+    )
+}
+
+pub(super) fn no_sink<'a>(sinks: impl IntoIterator<Item = &'a str>) -> Message {
+    let sinks: Vec<&str> = sinks.into_iter().collect();
+    message("the flow has no sink: its rows would go nowhere", format!("add a task with one of: {}", sinks.join(", ")))
+}
+
+pub(super) fn unread_task(plugin: &str) -> Message {
+    message(format!("no task reads the rows of this {plugin}"), "name the task in another task's `from`, or remove it")
+}
+
+pub(super) fn unread_port(task: &str, port: &str) -> Message {
+    message(
+        format!("no task reads the output `{port}`: its rows are discarded"),
+        format!("name `{task}.{port}` in another task's `from`, if they matter"),
+    )
+}
+
+pub(super) fn tables_not_operator(plugin: &str) -> Message {
+    message(
+        format!("`tables` limits operators; {plugin} is none"),
+        "choose the tables in the source's own settings, or with a Filter task",
+    )
+}
+
+pub(super) fn changes_into_append_only(source: &str, source_plugin: &str, sink_plugin: &str, mode: Option<&str>) -> Message {
+    let hint = match mode {
+        Some(mode) => format!("set `{mode}` of this task to one that takes changes (`upsert`), or choose another sink"),
+        None => "choose a sink that takes changes, or a source that emits inserts only".to_owned(),
+    };
+    message(
+        format!("{sink_plugin} takes inserts only, but the task `{source}` ({source_plugin}) emits updates and deletes"),
+        hint,
+    )
+}
+
+pub(super) fn delivery_not_given(asked: &str, given: &str, task: &str, plugin: &str, reason: &str) -> Message {
+    message(
+        format!("the flow asks for {asked}, but the task `{task}` ({plugin}) allows {given} only: {reason}"),
+        format!("change that setting or task, or set `delivery: {given}`"),
+    )
+}
+
+pub(super) fn setting(cause: String, hint: String) -> Message {
+    message(cause, hint)
+}
+
+pub(super) fn see_plugin(entry: &PluginEntry) -> String {
+    format!("see `aqueduct plugins show {}`", entry.name)
+}

@@ -1,0 +1,195 @@
+//! Where flows run: a multi-threaded runtime for data, and an actix system for control on the calling thread.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::{Actor, Addr};
+use aqueduct_checkpoint::CheckpointStore;
+use aqueduct_model::{Error, ErrorKind, Result};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+
+use super::actors::{FlowActor, Pause, Resume, Stop, StoreOpener};
+use super::factory::PluginFactory;
+use super::launch::Surroundings;
+use super::memory_store::MemoryStore;
+use super::progress::Progress;
+use super::status::{CheckpointStatus, FlowState, FlowStatus, TaskStatus};
+use crate::plan::{Plan, StoreKind};
+
+/// Runs flows.
+#[derive(Debug)]
+pub struct Host {
+    runtime: Runtime,
+}
+
+impl Host {
+    /// Starts the data runtime: one worker per core.
+    ///
+    /// # Errors
+    /// `Unavailable` when the system refuses threads.
+    pub fn new() -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("aqueduct-data")
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Unavailable, "cannot start worker threads").with_source(error))?;
+        Ok(Self { runtime })
+    }
+
+    /// Runs a future with flows around it, on this thread. Flows that still run when it ends are torn down.
+    pub fn block_on<F: Future>(&self, program: impl FnOnce(FlowStarter) -> F) -> F::Output {
+        let starter = FlowStarter { runtime: self.runtime.handle().clone() };
+        actix::System::new().block_on(program(starter))
+    }
+}
+
+/// Starts flows; given to the program by [`Host::block_on`].
+#[derive(Debug, Clone)]
+pub struct FlowStarter {
+    runtime: Handle,
+}
+
+impl FlowStarter {
+    /// Opens the flow's checkpoint store and starts the flow.
+    ///
+    /// # Errors
+    /// `State` when another daemon holds the checkpoint folder, or it cannot be opened. What happens later is shown
+    /// by the handle.
+    pub async fn start(&self, plan: Plan, factory: Arc<dyn PluginFactory>) -> Result<FlowHandle> {
+        let (folder, kind) = (plan.state_dir.clone(), plan.checkpoint.store);
+        let open: StoreOpener = Arc::new(move || open_store(&folder, kind));
+        let opener = open.clone();
+        let store = self
+            .runtime
+            .spawn_blocking(move || opener())
+            .await
+            .map_err(|error| Error::bug("the checkpoint store panicked").with_source(error))??;
+        Ok(self.launch(plan, factory, open, store))
+    }
+
+    /// Starts a flow that leaves no trace: its checkpoints are kept in memory.
+    pub fn start_without_trace(&self, plan: Plan, factory: Arc<dyn PluginFactory>) -> FlowHandle {
+        let open: StoreOpener = Arc::new(|| Ok(Box::new(MemoryStore::default()) as Box<dyn CheckpointStore>));
+        self.launch(plan, factory, open, Box::new(MemoryStore::default()))
+    }
+
+    fn launch(
+        &self,
+        plan: Plan,
+        factory: Arc<dyn PluginFactory>,
+        open: StoreOpener,
+        store: Box<dyn CheckpointStore>,
+    ) -> FlowHandle {
+        let progress = Arc::new(plan.tasks.iter().map(|_| Arc::new(Progress::default())).collect::<Vec<_>>());
+        let (state, state_seen) = watch::channel(FlowState::Starting);
+        let (generation, generation_seen) = watch::channel(0);
+        let (checkpoint, checkpoint_seen) = watch::channel(CheckpointStatus::default());
+        let around =
+            Surroundings { plan: Arc::new(plan), factory, runtime: self.runtime.clone(), progress: progress.clone(), checkpoint };
+        let plan = around.plan.clone();
+        let actor = FlowActor::new(around, open, store, state, generation).start();
+        FlowHandle {
+            actor,
+            plan,
+            progress,
+            state: state_seen,
+            generation: generation_seen,
+            checkpoint: checkpoint_seen,
+        }
+    }
+
+    /// The runtime for data: for work beside flows that must not hold up the control thread.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+}
+
+fn open_store(folder: &Path, kind: StoreKind) -> Result<Box<dyn CheckpointStore>> {
+    let kind = match kind {
+        StoreKind::Sled => aqueduct_checkpoint::StoreKind::Sled,
+        StoreKind::Redb => aqueduct_checkpoint::StoreKind::Redb,
+    };
+    let opened = aqueduct_checkpoint::open(folder, kind)?;
+    match &opened.recovery {
+        aqueduct_checkpoint::Recovery::Clean | aqueduct_checkpoint::Recovery::Fresh => {}
+        repaired => tracing::warn!("the checkpoint store was repaired: {repaired:?}"),
+    }
+    Ok(opened.store)
+}
+
+/// A flow under supervision.
+#[derive(Debug, Clone)]
+pub struct FlowHandle {
+    actor: Addr<FlowActor>,
+    plan: Arc<Plan>,
+    progress: Arc<Vec<Arc<Progress>>>,
+    state: watch::Receiver<FlowState>,
+    generation: watch::Receiver<u64>,
+    checkpoint: watch::Receiver<CheckpointStatus>,
+}
+
+impl FlowHandle {
+    /// Drains to a last epoch and ends the flow; asked again, ends it at once. Returns before it has ended.
+    pub async fn stop(&self) {
+        // A mailbox that is closed belongs to a flow that has ended.
+        let _ = self.actor.send(Stop).await;
+    }
+
+    /// Drains to a last epoch, lets go of every connection, and returns once the flow is paused or has ended.
+    pub async fn pause(&self) -> FlowState {
+        let _ = self.actor.send(Pause).await;
+        self.wait_for(|state| *state == FlowState::Paused || state.is_final()).await
+    }
+
+    /// Goes on after a pause.
+    pub async fn resume(&self) {
+        let _ = self.actor.send(Resume).await;
+    }
+
+    /// Waits for the flow's end.
+    pub async fn wait(&self) -> FlowState {
+        self.wait_for(FlowState::is_final).await
+    }
+
+    /// Waits for a state.
+    pub async fn wait_for(&self, wanted: impl FnMut(&FlowState) -> bool) -> FlowState {
+        let mut state = self.state.clone();
+        let seen = state.wait_for(wanted).await.map(|state| state.clone());
+        seen.unwrap_or_else(|_| self.state.borrow().clone())
+    }
+
+    /// The flow's plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What the flow is doing.
+    pub fn status(&self) -> FlowStatus {
+        let tasks = self
+            .plan
+            .tasks
+            .iter()
+            .zip(self.progress.iter())
+            .map(|(task, progress)| {
+                let (activity, since) = progress.activity();
+                TaskStatus {
+                    id: task.id.clone(),
+                    plugin: task.entry.name,
+                    kind: task.entry.kind(),
+                    activity,
+                    activity_ms: since.as_millis() as u64,
+                    counters: progress.counters(),
+                }
+            })
+            .collect();
+        FlowStatus {
+            flow: self.plan.flow.clone(),
+            state: self.state.borrow().clone(),
+            generation: *self.generation.borrow(),
+            checkpoint: self.checkpoint.borrow().clone(),
+            tasks,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The loop of a source: poll, emit, place barriers at transaction boundaries.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use aqueduct_model::{
+    Barrier, Element, Epoch, Error, ErrorKind, Output, OutputPort, PollBudget, Polled, Position, Positions, Result,
+    Source, SourceContext,
+};
+use tokio::sync::mpsc;
+
+use super::faults::planted;
+use super::outbox::{Outbox, aborted};
+use super::progress::{Activity, Progress};
+use super::protocol::{Command, Event, EventSender, Part};
+
+/// A source at work.
+pub(crate) struct SourceTask {
+    pub(crate) context: SourceContext,
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) events: EventSender,
+    pub(crate) outbox: Outbox,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) budget: PollBudget,
+    state: Reading,
+}
+
+/// What the loop has to remember between two polls.
+#[derive(Default)]
+struct Reading {
+    /// Barriers that are asked for but not placed, because the source is inside a transaction.
+    barriers: VecDeque<(Epoch, bool)>,
+    /// The recorded epoch that is being replayed.
+    replay: Option<(Epoch, Position)>,
+    finished: bool,
+    /// The stop barrier is placed: no more polls.
+    stopped: bool,
+}
+
+impl SourceTask {
+    pub(crate) fn new(
+        context: SourceContext,
+        source: Box<dyn Source>,
+        line: (mpsc::Receiver<Command>, EventSender),
+        outbox: Outbox,
+        progress: Arc<Progress>,
+        budget: PollBudget,
+    ) -> Self {
+        let (commands, events) = line;
+        Self { context, source, commands, events, outbox, progress, budget, state: Reading::default() }
+    }
+
+    /// Runs until told to exit or the flow is torn down; closes the source in any case.
+    pub(crate) async fn run(mut self) -> Result<()> {
+        let result = self.work().await;
+        let closed = self.source.close().await;
+        result.and(closed)
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        let Some(Command::StartSource { resume, replay }) = self.commands.recv().await else { return Err(aborted()) };
+        self.source.open(&self.context, resume.as_ref()).await?;
+        self.budget.until = replay.as_ref().map(|(_, position)| position.clone());
+        self.state.replay = replay;
+        self.events.send(Event::Ready).await;
+        loop {
+            while let Ok(command) = self.commands.try_recv() {
+                if self.obey(command).await? {
+                    return Ok(());
+                }
+            }
+            self.end_replay().await?;
+            self.place_barriers().await?;
+            if self.state.finished || self.state.stopped {
+                self.progress.doing(Activity::Idle);
+                let Some(command) = self.commands.recv().await else { return Err(aborted()) };
+                if self.obey(command).await? {
+                    return Ok(());
+                }
+            } else if self.commands.is_closed() {
+                return Err(aborted());
+            } else {
+                self.poll().await?;
+            }
+        }
+    }
+
+    /// Does what the coordinator says; true when that is to exit.
+    async fn obey(&mut self, command: Command) -> Result<bool> {
+        match command {
+            Command::Barrier { epoch, stop } => self.state.barriers.push_back((epoch, stop)),
+            Command::Durable { epoch, position } => {
+                fail::fail_point!("src.ack_before");
+                self.source.on_checkpoint_durable(epoch, &position).await?;
+                fail::fail_point!("src.ack_after");
+            }
+            Command::Exit => return Ok(true),
+            other => return Err(Error::bug(format!("a source cannot obey {other:?}"))),
+        }
+        Ok(false)
+    }
+
+    /// Reads once and sends what was read.
+    async fn poll(&mut self) -> Result<()> {
+        if self.state.replay.is_some() && self.source.position() == self.budget.until {
+            return Ok(());
+        }
+        self.progress.doing(Activity::Idle);
+        let polled = self.source.poll(&self.budget, self.outbox.bad_rows()).await?;
+        self.progress.doing(Activity::Working);
+        match polled {
+            Polled::Batch(batch) => {
+                self.progress.changed();
+                self.progress.batch_in(batch.num_rows(), batch.memory_bytes(), batch.ingested_at_ms());
+                fail::fail_point!("chan.send");
+                self.outbox.emit(OutputPort::MAIN, batch).await?;
+            }
+            Polled::Schema(change) => {
+                self.progress.changed();
+                self.outbox.announce(OutputPort::MAIN, change).await?;
+            }
+            Polled::Idle => tokio::task::yield_now().await,
+            Polled::Finished => {
+                if self.state.replay.is_some() && self.source.position() != self.budget.until {
+                    return Err(lost_replay());
+                }
+                self.end_replay().await?;
+                self.state.finished = true;
+                self.outbox.broadcast(&Element::End)?;
+                self.events.send(Event::Finished).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Places the barrier of a replayed epoch, once exactly its rows were read.
+    async fn end_replay(&mut self) -> Result<()> {
+        let Some((epoch, until)) = self.state.replay.take() else { return Ok(()) };
+        let here = self.source.position();
+        if here.as_ref() == Some(&until) || (planted("mutant.replay_cut_short") && here.is_some()) {
+            self.budget.until = None;
+            return self.place(epoch, false, here.unwrap_or(until)).await;
+        }
+        self.state.replay = Some((epoch, until));
+        Ok(())
+    }
+
+    /// Places the barriers that were asked for, if the source is at a transaction boundary.
+    async fn place_barriers(&mut self) -> Result<()> {
+        if self.state.replay.is_some() {
+            return Ok(());
+        }
+        while let Some((epoch, stop)) = self.state.barriers.front().copied() {
+            let Some(position) = self.boundary() else { return Ok(()) };
+            self.state.barriers.pop_front();
+            self.place(epoch, stop, position).await?;
+        }
+        Ok(())
+    }
+
+    fn boundary(&self) -> Option<Position> {
+        self.source.position()
+    }
+
+    async fn place(&mut self, epoch: Epoch, stop: bool, position: Position) -> Result<()> {
+        fail::fail_point!("barrier.inject");
+        let positions = Arc::new(Positions::from([(self.context.task.clone(), position.clone())]));
+        let counts = self.outbox.end_epoch();
+        if !self.state.finished {
+            self.outbox.broadcast(&Element::Barrier(Barrier { epoch, stop, positions }))?;
+        }
+        self.state.stopped |= stop;
+        let part = Part::Source { position };
+        self.events.send(Event::Snapshot { epoch, part, bad_rows: counts.kept }).await;
+        Ok(())
+    }
+}
+
+fn lost_replay() -> Error {
+    Error::new(ErrorKind::LostPosition, "the source ended before the edge of the epoch that has to be replayed")
+        .with_hint("its data was replaced or cut since; restore it, or start over with `aqueduct checkpoint reset`")
+}

@@ -1,0 +1,51 @@
+//! Faults at every call of every plugin, at random: nothing lost, nothing doubled, order kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aqueduct_engine::runtime::{FlowState, Host};
+
+use crate::world::{World, disk, held, opens, plan};
+
+const SEEDS: u64 = 40;
+const ROWS: i64 = 1_400;
+
+fn run(seed: u64, panics: bool) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(seed, 60, 25, panics);
+    let world = Arc::new(World { disk: disk.clone(), rows: ROWS, batch: 1 + (seed % 9) as i64, lenient: false });
+    let plan = plan(folder.path(), Duration::from_millis(1));
+    let host = Host::new().unwrap();
+    let end = host.block_on(|starter| async move { starter.start(plan, world).await.unwrap().wait().await });
+    assert_eq!(end, FlowState::Finished, "seed {seed}");
+    let expected: Vec<i64> = (0..ROWS).collect();
+    for sink in ["table", "other_table", "staged"] {
+        let held = held(&disk, sink);
+        assert_eq!(held.keys().collect::<Vec<_>>(), ["left", "right"], "seed {seed}: {sink}");
+        for (source, rows) in held {
+            assert!(rows == expected, "seed {seed}: {sink} holds {} rows of {source}, not {ROWS} in order", rows.len());
+        }
+    }
+    for (source, mut rows) in held(&disk, "loose") {
+        rows.sort_unstable();
+        rows.dedup();
+        assert!(rows == expected, "seed {seed}: the loose sink lost rows of {source}");
+    }
+    opens(&disk)
+}
+
+#[test]
+fn errors_at_random_calls_lose_and_double_nothing() {
+    let mut opens = 0;
+    for seed in 0..SEEDS {
+        opens += run(seed, false);
+    }
+    assert!(opens > SEEDS * 6 * 5, "the script must bring flows down often: {opens} opens");
+}
+
+#[test]
+fn panics_at_random_calls_lose_and_double_nothing() {
+    for seed in 1_000..1_000 + SEEDS / 4 {
+        run(seed, true);
+    }
+}

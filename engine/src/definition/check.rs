@@ -30,7 +30,8 @@ pub(super) fn param(node: &Node, name: &str, report: &mut Report) {
 /// Whether a text may be the id of a task, the name of a parameter (without `-`) or, with dots, of a flow.
 pub(super) fn is_name(text: &str, extra: &str) -> bool {
     const NAME_CHARS_MAX: usize = 64;
-    (1..=NAME_CHARS_MAX).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || extra.contains(c))
+    (1..=NAME_CHARS_MAX).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || extra.contains(c))
 }
 
 /// A flow's name becomes a folder, so it must not begin with a dot.
@@ -51,7 +52,11 @@ impl Checker<'_, '_> {
                 Some(key) => self.value(entry, key, &format!("{path}{}", key.name)),
                 None => {
                     let known = keys.iter().map(|key| key.name);
-                    self.error(entry.key_span, &format!("{path}{}", entry.key), message::unknown_key(&entry.key, place, known));
+                    self.error(
+                        entry.key_span,
+                        &format!("{path}{}", entry.key),
+                        message::unknown_key(&entry.key, place, known),
+                    );
                 }
             }
         }
@@ -84,7 +89,9 @@ impl Checker<'_, '_> {
                     self.error(node.span, path, message::bad_value(key.name, &cause, &format!("use {min} to {max}")));
                 }
             }
-            (Kind::Size(min, max), Value::Int(number)) => self.size(node, key, path, u64::try_from(*number).ok(), *min, *max),
+            (Kind::Size(min, max), Value::Int(number)) => {
+                self.size(node, key, path, u64::try_from(*number).ok(), *min, *max)
+            }
             (Kind::Size(min, max), Value::String(text)) => match text.parse::<ByteSize>() {
                 Ok(size) => self.size(node, key, path, Some(size.0), *min, *max),
                 Err(cause) => self.parse_error(node, key, path, &cause),
@@ -92,7 +99,11 @@ impl Checker<'_, '_> {
             (Kind::Duration(min_ms), Value::String(text)) => match text.parse::<HumanDuration>() {
                 Ok(duration) if duration.0.as_millis() < u128::from(*min_ms) => {
                     let cause = format!("{text} is too short");
-                    self.error(node.span, path, message::bad_value(key.name, &cause, &format!("use at least {min_ms}ms")));
+                    self.error(
+                        node.span,
+                        path,
+                        message::bad_value(key.name, &cause, &format!("use at least {min_ms}ms")),
+                    );
                 }
                 Ok(_) => {}
                 Err(cause) => self.parse_error(node, key, path, &cause),
@@ -117,7 +128,9 @@ impl Checker<'_, '_> {
             _ => return self.wrong_type(node, key, path),
         };
         let hint = match key.kind {
-            Kind::FlowName if !is_flow_name(text) => "use letters, digits, `_`, `-` and `.`, at most 64, a letter or digit first",
+            Kind::FlowName if !is_flow_name(text) => {
+                "use letters, digits, `_`, `-` and `.`, at most 64, a letter or digit first"
+            }
             Kind::TaskId if !is_name(text, "-") => "use letters, digits, `_` and `-`, at most 64",
             Kind::Texts | Kind::Plugin if text.trim().is_empty() => "write a name, or remove the key",
             _ => return,
@@ -128,7 +141,11 @@ impl Checker<'_, '_> {
     fn size(&mut self, node: &Node, key: &Key, path: &str, bytes: Option<u64>, min: u64, max: u64) {
         if !bytes.is_some_and(|bytes| (min..=max).contains(&bytes)) {
             let hint = format!("use {} to {}", ByteSize(min), ByteSize(max));
-            self.error(node.span, path, message::bad_value(key.name, &format!("{} is out of range", node.describe()), &hint));
+            self.error(
+                node.span,
+                path,
+                message::bad_value(key.name, &format!("{} is out of range", node.describe()), &hint),
+            );
         }
     }
 
@@ -153,16 +170,24 @@ impl Checker<'_, '_> {
         match kind {
             Kind::FlowName | Kind::TaskId | Kind::Plugin | Kind::Text | Kind::Any => ("text".to_owned(), quoted),
             Kind::Flag => ("true or false".to_owned(), "write `true` or `false`, without quotes".to_owned()),
-            Kind::Whole(min, max) => ("a whole number".to_owned(), format!("write a number from {min} to {max}, without quotes")),
-            Kind::Duration(_) => ("a duration".to_owned(), "write it with its unit: 500ms, 1s, 5m, 2h or 1d".to_owned()),
+            Kind::Whole(min, max) => {
+                ("a whole number".to_owned(), format!("write a number from {min} to {max}, without quotes"))
+            }
+            Kind::Duration(_) => {
+                ("a duration".to_owned(), "write it with its unit: 500ms, 1s, 5m, 2h or 1d".to_owned())
+            }
             Kind::Size(..) => ("a size".to_owned(), "write for example 64MiB, 512KB or 65536".to_owned()),
-            Kind::Choice(choices) => (format!("one of {}", choices.join(", ")), format!("write one of: {}", choices.join(", "))),
+            Kind::Choice(choices) => {
+                (format!("one of {}", choices.join(", ")), format!("write one of: {}", choices.join(", ")))
+            }
             Kind::Section(keys) => {
                 let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
                 ("a map".to_owned(), format!("put these keys under it: {}", names.join(", ")))
             }
             Kind::Params => ("a map".to_owned(), "write `name: default` lines under it".to_owned()),
-            Kind::Tasks(_) => ("a list".to_owned(), "write a list of maps: `- { id: …, plugin: …, config: { … } }`".to_owned()),
+            Kind::Tasks(_) => {
+                ("a list".to_owned(), "write a list of maps: `- { id: …, plugin: …, config: { … } }`".to_owned())
+            }
             Kind::Texts => ("text or a list of texts".to_owned(), "write one name, or a list: [a, b]".to_owned()),
             Kind::Config => ("a map".to_owned(), "write `setting: value` lines under it".to_owned()),
         }
@@ -186,15 +211,21 @@ impl Checker<'_, '_> {
                 Value::Unknown => {}
                 _ => {
                     let hint = "write a map: { id: …, plugin: …, config: { … } }";
-                    self.error(task.span, "tasks", message::wrong_type("tasks", "a list of maps", &task.describe(), hint));
+                    self.error(
+                        task.span,
+                        "tasks",
+                        message::wrong_type("tasks", "a list of maps", &task.describe(), hint),
+                    );
                 }
             }
         }
     }
 
     fn delays(&mut self, node: &Node, path: &str) {
-        let duration = |key: &str| node.get(key).and_then(Node::text).and_then(|text| text.parse::<HumanDuration>().ok());
-        if let (Some(delay), Some(longest), Some(entry)) = (duration("delay"), duration("delay_max"), node.entry("delay_max"))
+        let duration =
+            |key: &str| node.get(key).and_then(Node::text).and_then(|text| text.parse::<HumanDuration>().ok());
+        if let (Some(delay), Some(longest), Some(entry)) =
+            (duration("delay"), duration("delay_max"), node.entry("delay_max"))
             && longest < delay
         {
             self.error(entry.value.span, &format!("{path}delay_max"), message::delays_crossed());

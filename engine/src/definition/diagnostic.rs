@@ -171,7 +171,9 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 impl Diagnostics {
     /// Puts them into the order of the file and drops repetitions.
     pub fn sorted(mut self) -> Self {
-        self.0.sort_by(|a, b| (a.line, a.column, a.severity, &a.message).cmp(&(b.line, b.column, b.severity, &b.message)));
+        self.0.sort_by(|a, b| {
+            (a.line, a.column, a.severity, &a.message).cmp(&(b.line, b.column, b.severity, &b.message))
+        });
         self.0.dedup();
         self
     }

@@ -105,7 +105,8 @@ impl Expander<'_> {
             return params.get(name).cloned().ok_or_else(|| message::unknown_param(name, names()));
         }
         if let Some(variable) = inner.strip_prefix("env:") {
-            let (name, default) = variable.split_once(":-").map_or((variable, None), |(name, default)| (name, Some(default)));
+            let (name, default) =
+                variable.split_once(":-").map_or((variable, None), |(name, default)| (name, Some(default)));
             if !super::check::is_name(name, "") {
                 return Err(message::unknown_expansion(inner, names()));
             }

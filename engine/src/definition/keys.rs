@@ -79,7 +79,12 @@ pub const FLOW: &[Key] = &[
         "What the flow must give end to end. It does not start if it cannot; `auto` takes the best that its tasks give.",
     ),
     key("checkpoint", Kind::Section(CHECKPOINT), None, "How often and where the flow's state is made durable."),
-    key("restart", Kind::Section(RESTART), None, "How often the flow is restarted after failures before it is given up."),
+    key(
+        "restart",
+        Kind::Section(RESTART),
+        None,
+        "How often the flow is restarted after failures before it is given up.",
+    ),
     key("channel", Kind::Section(CHANNEL), None, "The bound of every channel between two tasks."),
     key("batch_rows", Kind::Whole(1, 1 << 20), Some("8192"), "At most this many rows in a batch that a source makes."),
     required("tasks", Kind::Tasks(TASK), "The tasks, in any order."),
@@ -88,7 +93,12 @@ pub const FLOW: &[Key] = &[
 /// The keys of `checkpoint`.
 pub const CHECKPOINT: &[Key] = &[
     key("interval", Kind::Duration(1), Some("1s"), "Time between two checkpoints."),
-    key("timeout", Kind::Duration(1), Some("10m"), "A checkpoint that takes longer fails the flow, which is then restarted."),
+    key(
+        "timeout",
+        Kind::Duration(1),
+        Some("10m"),
+        "A checkpoint that takes longer fails the flow, which is then restarted.",
+    ),
     key("store", Kind::Choice(&["sled", "redb"]), Some("sled"), "Which store holds the checkpoints."),
     key("path", Kind::Text, None, "The folder for the flow's state, instead of one under the daemon's state folder."),
 ];

@@ -46,7 +46,8 @@ fn literals(entry: &Entry, secrets: &mut Secrets, path: &str, report: &mut Repor
     let node = entry.value.get("default").unwrap_or(&entry.value);
     let text = match &node.value {
         Value::String(text) if !text.contains("${") && !text.is_empty() => text.clone(),
-        // A password of digits; a number is otherwise harmless (`token_ttl: 3600`), so it is not warned about.
+        // A password of digits; other numbers are harmless (`token_ttl: 3600`).
+        Value::Int(number) if WORDS.iter().any(|word| entry.key.to_lowercase().ends_with(word)) => number.to_string(),
         _ => return,
     };
     secrets.add(&text);

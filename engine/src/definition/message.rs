@@ -111,7 +111,9 @@ pub(super) fn yaml_syntax(cause: &str, line: &str) -> Message {
         _ if cause.contains("bracket") || cause.contains("flow") || cause.contains("',' or") => {
             "close every `[` and `{`, and put values that contain `[`, `]`, `{`, `}` or `,` in quotes"
         }
-        _ if cause.contains("mapping values") => "put values that contain `: ` in quotes, and every key on its own line",
+        _ if cause.contains("mapping values") => {
+            "put values that contain `: ` in quotes, and every key on its own line"
+        }
         _ if cause.contains("indent") || cause.contains("block") => {
             "keys of one map begin in the same column, and so do the `-` of one list"
         }
@@ -179,12 +181,17 @@ pub(super) fn xml_unclosed(name: &str) -> Message {
 }
 
 pub(super) fn xml_dtd() -> Message {
-    message("document types (<!DOCTYPE>) are refused: they can read files and grow without bound", "remove the <!DOCTYPE>")
+    message(
+        "document types (<!DOCTYPE>) are refused: they can read files and grow without bound",
+        "remove the <!DOCTYPE>",
+    )
 }
 
 pub(super) fn xml_entity(name: &str) -> Message {
     message(
-        format!("the entity in `{name}` is refused: only &lt; &gt; &amp; &quot; &apos; and character numbers are known"),
+        format!(
+            "the entity in `{name}` is refused: only &lt; &gt; &amp; &quot; &apos; and character numbers are known"
+        ),
         "write the text itself, or use a parameter: ${params.name}",
     )
 }
@@ -306,10 +313,7 @@ pub(super) fn param_type(name: &str, expected: &str, found: &str) -> Message {
 }
 
 pub(super) fn param_required_with_default(name: &str) -> Message {
-    message(
-        format!("the parameter `{name}` is required and has a default"),
-        "remove `default`, or `required: true`",
-    )
+    message(format!("the parameter `{name}` is required and has a default"), "remove `default`, or `required: true`")
 }
 
 pub(super) fn param_value(name: &str, found: &str) -> Message {

@@ -43,7 +43,8 @@ fn one(entry: &Entry, given: Option<&String>, expander: &mut Expander, report: &
         check::param(&entry.value, name, report);
     }
     let declared_type = entry.value.get("type").filter(|_| is_spec).and_then(Node::text).map(str::to_owned);
-    let default = if is_spec { entry.value.get("default") } else { Some(&entry.value).filter(|node| node.value != Value::Null) };
+    let default =
+        if is_spec { entry.value.get("default") } else { Some(&entry.value).filter(|node| node.value != Value::Null) };
     let required = matches!(entry.value.get("required").map(|node| &node.value), Some(Value::Bool(true)));
     if let (true, Some(default)) = (required, default) {
         report.error(default.span, message::param_required_with_default(name)).of_setting(&setting);
@@ -66,7 +67,13 @@ fn one(entry: &Entry, given: Option<&String>, expander: &mut Expander, report: &
     })
 }
 
-fn default_value(name: &str, default: &Node, wanted: Option<&str>, expander: &mut Expander, report: &mut Report) -> Value {
+fn default_value(
+    name: &str,
+    default: &Node,
+    wanted: Option<&str>,
+    expander: &mut Expander,
+    report: &mut Report,
+) -> Value {
     let setting = format!("params.{name}");
     let mut node = default.clone();
     expander.expand(&mut node, None, report);

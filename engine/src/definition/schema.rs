@@ -58,7 +58,9 @@ fn property(key: &Key) -> Value {
                 section(keys::PARAM),
             ] },
         }),
-        Kind::Tasks(keys) => json!({ "type": "array", "items": section(keys), "minItems": 1, "maxItems": keys::TASKS_MAX }),
+        Kind::Tasks(keys) => {
+            json!({ "type": "array", "items": section(keys), "minItems": 1, "maxItems": keys::TASKS_MAX })
+        }
         Kind::Texts => json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] }),
         Kind::Config => json!({ "type": "object" }),
     };

@@ -124,7 +124,8 @@ fn not_utf8(path: &str, bytes: &[u8], at: usize) -> Diagnostics {
 
 /// By the ending of the path, else by the first character that is not blank.
 fn format_of(path: &str, text: &str) -> Format {
-    let ending = Path::new(path).extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let ending =
+        Path::new(path).extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     match (ending.as_str(), text.trim_start().chars().next()) {
         ("yaml" | "yml", _) => Format::Yaml,
         ("json", _) => Format::Json,

@@ -10,8 +10,8 @@
 
 use quick_xml::Reader;
 use quick_xml::errors::Error;
-use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::events::attributes::AttrError;
+use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use super::message;
 use super::node::{Node, Span, Value};

@@ -93,7 +93,9 @@ pub(super) fn check_inputs(drafts: &[Draft], links: &Links, report: &mut Report)
         let first = draft.def.from.first().map_or(draft.def.plugin.span, |input| input.span);
         let message = match (entry.kind(), found, draft.properties.as_ref().map(|properties| properties.inputs)) {
             (PluginKind::Source, 1.., _) => message::source_with_input(entry.name),
-            (PluginKind::Operator | PluginKind::Sink, 0, _) => message::no_input(entry.name, feeders(drafts, draft.id())),
+            (PluginKind::Operator | PluginKind::Sink, 0, _) => {
+                message::no_input(entry.name, feeders(drafts, draft.id()))
+            }
             (PluginKind::Operator | PluginKind::Sink, _, Some((least, most))) if !(least..=most).contains(&found) => {
                 message::input_count(entry.name, found, (least, most))
             }
@@ -108,7 +110,9 @@ pub(super) fn check_outputs(flow: &FlowDef, drafts: &[Draft], links: &Links, rep
     let known = drafts.iter().all(|draft| draft.entry.is_some());
     let has_sink = drafts.iter().any(|draft| draft.kind() == Some(PluginKind::Sink));
     if known && !has_sink {
-        report.error(flow.tasks_span, message::no_sink(["ConsoleOutput", "CSVOutput", "DuckDBOutput"])).of_setting("tasks");
+        report
+            .error(flow.tasks_span, message::no_sink(["ConsoleOutput", "CSVOutput", "DuckDBOutput"]))
+            .of_setting("tasks");
         return;
     }
     if links.broken.contains(&true) {

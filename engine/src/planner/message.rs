@@ -5,7 +5,10 @@ use aqueduct_model::PluginEntry;
 use crate::definition::{Message, message, suggest};
 
 pub(super) fn unexplained() -> Message {
-    message("the flow cannot be planned, and no reason was given", "report this as a bug of aqueduct, with the flow file")
+    message(
+        "the flow cannot be planned, and no reason was given",
+        "report this as a bug of aqueduct, with the flow file",
+    )
 }
 
 pub(super) fn unknown_plugin<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Message {
@@ -13,7 +16,10 @@ pub(super) fn unknown_plugin<'a>(name: &str, known: impl IntoIterator<Item = &'a
 }
 
 pub(super) fn duplicate_id(id: &str, first_line: usize) -> Message {
-    message(format!("two tasks have the id `{id}`; the first one is in line {first_line}"), "give one of them another id")
+    message(
+        format!("two tasks have the id `{id}`; the first one is in line {first_line}"),
+        "give one of them another id",
+    )
 }
 
 pub(super) fn unknown_input<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Message {
@@ -99,13 +105,20 @@ pub(super) fn tables_not_operator(plugin: &str) -> Message {
     )
 }
 
-pub(super) fn changes_into_append_only(source: &str, source_plugin: &str, sink_plugin: &str, mode: Option<&str>) -> Message {
+pub(super) fn changes_into_append_only(
+    source: &str,
+    source_plugin: &str,
+    sink_plugin: &str,
+    mode: Option<&str>,
+) -> Message {
     let hint = match mode {
         Some(mode) => format!("set `{mode}` of this task to one that takes changes (`upsert`), or choose another sink"),
         None => "choose a sink that takes changes, or a source that emits inserts only".to_owned(),
     };
     message(
-        format!("{sink_plugin} takes inserts only, but the task `{source}` ({source_plugin}) emits updates and deletes"),
+        format!(
+            "{sink_plugin} takes inserts only, but the task `{source}` ({source_plugin}) emits updates and deletes"
+        ),
         hint,
     )
 }

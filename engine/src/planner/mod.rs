@@ -13,6 +13,8 @@ mod render;
 mod settings;
 
 #[cfg(test)]
+pub(crate) mod fake_plugins;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -29,7 +29,11 @@ pub fn render(plan: &Plan) -> String {
     for promise in promises(plan) {
         let (source, sink) = (&plan.tasks[promise.source].id, &plan.tasks[promise.sink].id);
         let class = delivery::name(promise.delivery);
-        let why = if class == "exactly_once" { String::new() } else { format!(" ({}: {})", plan.tasks[promise.limited_by].id, promise.reason) };
+        let why = if class == "exactly_once" {
+            String::new()
+        } else {
+            format!(" ({}: {})", plan.tasks[promise.limited_by].id, promise.reason)
+        };
         line(&mut text, &format!("{source} → {sink}: {class}{why}"));
     }
     text

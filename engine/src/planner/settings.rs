@@ -59,8 +59,15 @@ impl Complaint {
         if let Some(key) = quoted_after(&bare, "unknown field `") {
             complaint.unknown_field(key, &bare, config);
         } else if let Some(value) = quoted_after(&bare, "unknown variant `") {
+            // The variant may be the key of a map: `phone: { keep_lst: 4 }`.
+            let key = config.locate(complaint.path.as_deref().unwrap_or_default()).key_span.is_some();
+            if let Some(entry) = config.find_key(value).filter(|_| key) {
+                complaint.span = entry.key_span;
+            }
             complaint.cause = format!("{}: `{value}` is not allowed here", entry.name);
             complaint.hint = suggest(value, candidates(&bare), "the values are");
+        } else if bare.contains("did not match any variant of untagged enum") {
+            complaint.cause = format!("{}: the value does not fit", entry.name);
         } else if let Some(key) = quoted_after(&bare, "missing field `") {
             let description = describe(entry, key).unwrap_or_else(|| message::see_plugin(entry));
             complaint.cause = format!("{}: the setting `{key}` is missing", entry.name);
@@ -102,12 +109,10 @@ fn candidates(text: &str) -> Vec<&str> {
 
 fn general_hint(entry: &PluginEntry, path: Option<&str>, cause: &str) -> String {
     let setting = path.and_then(|path| path.split(['.', '[']).next()).unwrap_or_default();
-    match describe(entry, setting) {
-        Some(description) => format!("`{setting}`: {description}"),
-        None => match quoted_after(cause, "; write ") {
-            Some(_) => cause.split_once("; ").map(|(_, fix)| fix.to_owned()).unwrap_or_default(),
-            None => message::see_plugin(entry),
-        },
+    match (describe(entry, setting), cause.split_once("; ")) {
+        (Some(description), _) => format!("`{setting}`: {description}"),
+        (None, Some((_, fix))) if fix.starts_with("write ") => fix.to_owned(),
+        _ => message::see_plugin(entry),
     }
 }
 

@@ -1,1 +1,189 @@
+use std::collections::BTreeMap;
 
+use aqueduct_model::{BadRowPolicy, Delivery, ErrorKind};
+
+use super::fake_plugins::catalogue;
+use super::*;
+use crate::definition::Diagnostic;
+
+fn plan_yaml(text: &str) -> Result<Planned, Diagnostics> {
+    plan_text("flow.yaml", text, &catalogue(), &PlanOptions { state_root: "state".into(), ..PlanOptions::default() })
+}
+
+fn planned(text: &str) -> Planned {
+    plan_yaml(text).unwrap_or_else(|found| panic!("{found}"))
+}
+
+fn refused(text: &str) -> Vec<Diagnostic> {
+    plan_yaml(text).expect_err("the flow is wrong").0
+}
+
+const CHAIN: &str = "
+flow: chain
+delivery: exactly_once
+checkpoint: { interval: 250ms, store: redb }
+channel: { bytes: 1MiB }
+tasks:
+  - { id: store, plugin: DuckDBOutput, from: [route.big, keep], config: { path: x.duckdb } }
+  - { id: keep, plugin: filter, from: orders, config: { where: 'x > 1' }, tables: orders, on_bad_row: drop, retry: { max: 2 } }
+  - { id: route, plugin: Switch, from: orders, config: { cases: [{ port: small, when: a }, { port: big, when: b }] } }
+  - { id: orders, plugin: FakeSource, config: { dataset: orders, rows: 5, changes: true }, delay: 2s }
+";
+
+#[test]
+fn a_plan_is_in_topological_order_with_defaults() {
+    let Planned { plan, warnings, .. } = planned(CHAIN);
+    let ids: Vec<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(ids, ["orders", "keep", "route", "store"]);
+    for (index, task) in plan.tasks.iter().enumerate() {
+        assert!(task.inputs.iter().all(|edge| edge.task < index), "{} comes after its inputs", task.id);
+    }
+    let ports: Vec<(usize, usize)> = plan.tasks[3].inputs.iter().map(|edge| (edge.task, edge.port)).collect();
+    assert_eq!(ports, [(2, 1), (1, 0)], "in the order of `from`");
+    assert_eq!(plan.delivery, Delivery::ExactlyOnce);
+    assert_eq!(plan.state_dir, Path::new("state/chain"));
+    assert_eq!((plan.batch_rows, plan.channel.bytes, plan.channel.rows), (8192, 1 << 20, 32_768));
+    assert_eq!(plan.checkpoint.interval.as_millis(), 250);
+    let keep = &plan.tasks[1];
+    assert_eq!((keep.entry.name, keep.tables.as_slice()), ("Filter", ["orders".to_owned()].as_slice()));
+    assert_eq!((keep.on_bad_row, keep.max_bad_rows, keep.retry.unwrap().max), (BadRowPolicy::Drop, 1_000, 2));
+    assert_eq!(plan.tasks[0].delay.as_secs(), 2);
+    let unread: Vec<&str> = warnings.0.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(unread.len(), 2, "{unread:?}");
+    assert!(unread[0].contains("`small`") && unread[1].contains("`rest`"), "{unread:?}");
+}
+
+#[test]
+fn a_plan_is_shown_without_settings() {
+    let Planned { plan, .. } = planned(CHAIN);
+    let text = render(&plan);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "flow chain · exactly_once");
+    assert_eq!(lines[1], "checkpoint every 250ms in redb, state in state/chain");
+    assert!(lines[4].starts_with("orders  FakerInput    source"), "{text}");
+    assert!(text.contains("route.big, keep") && text.ends_with("orders → store: exactly_once\n"), "{text}");
+    assert!(!text.contains("x.duckdb"));
+    assert_eq!(
+        mermaid(&plan),
+        "flowchart LR\n    t0([\"orders<br/>FakerInput\"])\n    t1[\"keep<br/>Filter\"]\n    t2[\"route<br/>Switch\"]\n    \
+         t3[(\"store<br/>DuckDBOutput\")]\n    t0 --> t1\n    t0 --> t2\n    t2 -->|big| t3\n    t1 --> t3\n"
+    );
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_in_order() {
+    let found = refused(
+        "flow: x\nbatch_row: 5\ntasks:\n  - { id: a, plugin: FakerInput, config: { dataset: orders, rwos: 1, sed: 2 } }\n  - { \
+         id: b, plugin: Fliter, from: a }\n  - { id: z, plugin: ConsoleOutput, from: nobody }\n",
+    );
+    let places: Vec<(usize, &str)> = found.iter().map(|d| (d.line, d.setting.as_deref().unwrap_or(""))).collect();
+    let expected = [(2, "batch_row"), (4, "config.rwos"), (4, "config.sed"), (5, "plugin"), (6, "from")];
+    assert_eq!(places, expected, "{found:#?}");
+    assert!(found.iter().all(|d| !d.message.is_empty() && !d.hint.is_empty() && d.path == "flow.yaml"));
+}
+
+#[test]
+fn a_diagnostic_shows_the_line_and_points_at_the_place() {
+    let found = refused("flow: x\ntasks:\n  - id: a\n    confg: {}\n    plugin: FakerInput\n");
+    let text = found.iter().find(|d| d.message.contains("confg")).unwrap().to_string();
+    let expected = "flow.yaml:4:5: error[config]: task a: unknown key `confg` in the task `a`\n    4 |     confg: {}\n      |     \
+                    ^^^^^\n      help: did you mean `config`?";
+    assert_eq!(text, expected);
+    let error = aqueduct_model::Error::from(Diagnostics(found));
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.hint().is_some() && error.to_string().starts_with("flow.yaml:"), "{error:?}");
+}
+
+#[test]
+fn delivery_is_the_least_of_all_pairs() {
+    let flow = |asked: &str, source: &str| {
+        format!(
+            "flow: x\n{asked}tasks:\n  - {{ id: q, plugin: QueueInput, config: {{ {source} }} }}\n  - {{ id: z, plugin: DuckDBOutput, from: q, config: {{ path: x }} }}\n"
+        )
+    };
+    assert_eq!(planned(&flow("", "overlap: true")).plan.delivery, Delivery::AtLeastOnce);
+    assert_eq!(planned(&flow("", "overlap: false")).plan.delivery, Delivery::BestEffort);
+    let found = refused(&flow("delivery: exactly_once\n", "overlap: true"));
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].line, found[0].column, found[0].task.as_deref()), (2, 11, Some("q")));
+    assert!(found[0].message.contains("twice after a restart"), "{}", found[0]);
+    let planned = planned(&flow("delivery: at_least_once\n", "overlap: true"));
+    assert!(render(&planned.plan).contains("q → z: at_least_once (q: it may read some rows twice"));
+}
+
+#[test]
+fn secrets_never_reach_a_message() {
+    let text = "flow: x\nparams: { pw: \"${env:PW}\" }\ntasks:\n  - { id: q, plugin: QueueInput, config: { overlap: \"${env:PW}\", password: 'literal-pw', nope: 1 } }\n  - { id: z, plugin: ConsoleOutput, from: q, description: literal-pw }\n";
+    let env = |name: &str| (name == "PW").then(|| "hunter2hunter2".to_owned());
+    let (params, file) = (BTreeMap::new(), |_: &Path| Ok(String::new()));
+    let lookup = Lookup { params: &params, env: &env, file: &file };
+    let document = Document::parse(Source::new("flow.yaml", text.as_bytes()).unwrap()).unwrap();
+    let found = plan_document(&document, &catalogue(), &PlanOptions::default(), &lookup).unwrap_err();
+    let everything = format!("{found} {}", serde_json::to_string(&found).unwrap());
+    assert!(!everything.contains("hunter2") && !everything.contains("literal-pw"), "{everything}");
+    assert!(everything.contains("invalid type: string \"***\""), "{everything}");
+    assert!(found.0.iter().any(|d| d.severity == Severity::Warning && d.hint.contains("${env:NAME}")));
+}
+
+#[test]
+fn a_setting_deep_in_a_list_is_found() {
+    let found = refused(
+        "flow: x\ntasks:\n  - { id: a, plugin: FakerInput, config: { dataset: orders } }\n  - id: s\n    plugin: Switch\n    from: a\n    config:\n      cases:\n        - { port: p, when: x }\n        - { port: q, wehn: x }\n  - { id: z, plugin: ConsoleOutput, from: s }\n",
+    );
+    assert_eq!((found[0].line, found[0].column, found[0].hint.as_str()), (10, 22, "did you mean `when`?"), "{found:?}");
+    assert_eq!(found[0].setting.as_deref(), Some("config.cases[1].wehn"));
+}
+
+#[test]
+fn a_join_needs_both_inputs_and_every_circle_is_named() {
+    let found = refused(
+        "flow: x\ntasks:\n  - { id: a, plugin: FakerInput, config: { dataset: orders } }\n  - { id: j, plugin: Join, from: a }\n  - { id: z, plugin: ConsoleOutput, from: j }\n",
+    );
+    assert_eq!(found[0].message, "Join takes 2 inputs, found 1");
+    let found = refused(
+        "flow: x\ntasks:\n  - { id: a, plugin: Union, from: b }\n  - { id: b, plugin: Union, from: a }\n  - { id: c, plugin: Union, from: d }\n  - { id: d, plugin: Union, from: c }\n  - { id: z, plugin: DuckDBOutput, from: [a, c], config: { path: p } }\n",
+    );
+    let circles: Vec<&str> =
+        found.iter().filter_map(|d| d.message.split_once("circle: ")).map(|(_, ids)| ids).collect();
+    assert_eq!(circles, ["a → b → a", "c → d → c"]);
+}
+
+#[test]
+fn the_editor_schema_knows_keys_and_settings() {
+    let schema = crate::definition::json_schema(&catalogue());
+    let text = schema.to_string();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["properties"]["checkpoint"]["properties"]["interval"]["default"], "1s");
+    assert_eq!(schema["$defs"]["FakerInput"]["properties"]["rows"]["description"], "How many rows.");
+    assert!(text.contains("#/$defs/FakerInput.Dataset") && schema["$defs"]["FakerInput.Dataset"].is_object());
+    assert_eq!(text.matches("\"$ref\":\"#/$defs/").count(), text.matches("\"$ref\"").count());
+}
+
+/// The corpus of the system test, here with plugins that have nothing behind them: quick enough to run at every change.
+#[test]
+fn every_bad_flow_is_answered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/bad_flows");
+    let table = std::fs::read_to_string(folder.join("expected.txt")).unwrap();
+    let mut wrong = Vec::new();
+    for row in table.lines().filter(|line| !line.starts_with('#')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [file, line, column, cause, fix] = cells[..] else { panic!("five cells: {row}") };
+        let found = match plan_file(&folder.join(file), &catalogue(), &PlanOptions::default()) {
+            Ok(_) => {
+                wrong.push(format!("{file}: accepted"));
+                continue;
+            }
+            Err(found) => found,
+        };
+        let fits = |d: &Diagnostic| {
+            (d.line.to_string(), d.column.to_string()) == (line.into(), column.into())
+                && d.message.contains(cause)
+                && d.hint.contains(fix)
+        };
+        let complete = found.0.iter().all(|d| d.path.ends_with(file) && !d.message.is_empty() && !d.hint.is_empty());
+        if !complete || !found.0.iter().any(fits) {
+            wrong.push(format!("expected {row}\n{found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n\n"));
+}

@@ -19,7 +19,7 @@ use super::faults::planted;
 use super::operator_task::{finished_state, running_state, stored_state};
 use super::outbox::aborted;
 use super::protocol::{Command, Event, Part};
-use super::recovery::{Recovery, SinkReport, decide, lowest_token};
+use super::recovery::{FlowShape, Recovery, SinkReport, decide, lowest_token};
 use super::status::CheckpointStatus;
 use super::task_line::TaskLine;
 use crate::plan::CheckpointSettings;
@@ -103,9 +103,12 @@ impl Coordinator {
         } else {
             token
         };
-        let exact = self.tasks.iter().all(|task| task.replays_exactly);
-        let recovery = decide(record.as_ref(), token, &sinks, exact)?;
-        if recovery.rebuilt_from_targets && recovery.base.epoch > Epoch(0) {
+        let shape = FlowShape {
+            exact: self.tasks.iter().all(|task| task.replays_exactly),
+            stateless: !self.tasks.iter().any(|task| task.stateful),
+        };
+        let recovery = decide(record.as_ref(), token, &sinks, shape)?;
+        if recovery.rebuilt_from_targets {
             warn!(epoch = recovery.base.epoch.0, "the checkpoint folder was empty; going on from what the targets recorded");
         }
         self.dead_letters.roll_back(recovery.base.epoch)?;

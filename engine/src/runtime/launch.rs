@@ -81,6 +81,7 @@ pub(crate) fn launch(around: &Surroundings, store: Box<dyn CheckpointStore>, gen
             kind: task.entry.kind(),
             transactional: task.properties.transactional,
             replays_exactly: task.properties.replay == Replay::Exact,
+            stateful: task.entry.kind() == PluginKind::Operator && task.properties.stateful,
             progress: progress.clone(),
             commands,
         });

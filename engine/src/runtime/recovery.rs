@@ -69,7 +69,16 @@ pub(crate) fn lowest_token(record: Option<&Record>, token: Token, sinks: &BTreeM
     Ok(lowest)
 }
 
-/// Decides where to go on. `exact` says whether every source can replay exactly.
+/// What of the flow's shape matters for a recovery.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlowShape {
+    /// Every source can replay exactly.
+    pub(crate) exact: bool,
+    /// No operator keeps state.
+    pub(crate) stateless: bool,
+}
+
+/// Decides where to go on.
 ///
 /// # Errors
 /// `State` when the store and the targets cannot belong together.
@@ -77,11 +86,11 @@ pub(crate) fn decide(
     record: Option<&Record>,
     token: Token,
     sinks: &BTreeMap<String, SinkReport>,
-    exact: bool,
+    shape: FlowShape,
 ) -> Result<Recovery> {
     let (base, rebuilt_from_targets) = match record {
         Some(record) => (Cut { epoch: record.epoch, positions: record.positions.clone() }, false),
-        None => match cut_of_targets(sinks)? {
+        None => match cut_of_targets(sinks, shape.stateless)? {
             Some(cut) => (cut, true),
             None => (Cut::default(), false),
         },
@@ -96,7 +105,7 @@ pub(crate) fn decide(
         }
         if let Some(recorded) = report.recorded.as_ref().filter(|_| !reset) {
             check_epoch(task, report.transactional, recorded.cut.epoch, recovery.base.epoch)?;
-            if recorded.cut.epoch > recovery.base.epoch && exact {
+            if recorded.cut.epoch > recovery.base.epoch && shape.exact {
                 start.claim.cut = recorded.cut.clone();
                 start.discard = Some(recorded.cut.clone());
                 merge_replay(&mut recovery.replay, &recorded.cut)?;
@@ -139,37 +148,44 @@ fn merge_replay(replay: &mut Option<Cut>, held: &Cut) -> Result<()> {
     Ok(())
 }
 
-/// The cut to go on from when the store remembers nothing: that of the transactional target that is furthest behind,
-/// if no other is more than one epoch ahead of it. `None` when no target holds anything.
-fn cut_of_targets(sinks: &BTreeMap<String, SinkReport>) -> Result<Option<Cut>> {
-    let nothing = Cut::default();
-    let cut_of = |report: &'_ SinkReport| report.recorded.as_ref().map_or(nothing.clone(), |recorded| recorded.cut.clone());
-    let newest = sinks.values().map(|report| cut_of(report).epoch).max().unwrap_or_default();
-    if newest == Epoch(0) {
+/// The cut to go on from when the store remembers nothing.
+///
+/// Targets that hold at most epoch 1 come from a crash inside the very first epoch: it is replayed from the beginning.
+/// Anything later means that the folder was lost. The targets' word is taken if they agree on the epoch and no
+/// operator's state was lost with the folder.
+fn cut_of_targets(sinks: &BTreeMap<String, SinkReport>, stateless: bool) -> Result<Option<Cut>> {
+    let recorded = |report: &SinkReport| report.recorded.clone().map(|recorded| recorded.cut);
+    let newest = sinks.values().filter_map(recorded).map(|cut| cut.epoch).max().unwrap_or_default();
+    if newest <= Epoch(1) {
         return Ok(None);
     }
-    let mut base = Cut { epoch: newest, positions: Positions::new() };
-    for (task, report) in sinks.iter().filter(|(_, report)| report.transactional) {
-        let cut = cut_of(report);
-        if cut.epoch.next() < newest {
-            return Err(Error::new(
-                ErrorKind::State,
-                format!("the checkpoint folder is empty and the targets stand at different epochs ({} and {newest})", cut.epoch),
-            )
-            .with_task(task)
-            .with_hint("restore the checkpoint folder, or empty the targets and run `aqueduct checkpoint reset`"));
-        }
-        base.epoch = base.epoch.min(cut.epoch);
+    if !stateless {
+        return Err(lost_folder(format!("the targets hold epoch {newest}, and operators' states are lost")));
     }
-    for report in sinks.values().filter(|report| cut_of(report).epoch == base.epoch) {
-        base.positions.extend(cut_of(report).positions);
+    let mut base = Cut { epoch: newest, positions: Positions::new() };
+    for (task, report) in sinks {
+        match recorded(report) {
+            Some(cut) if cut.epoch == newest => base.positions.extend(cut.positions),
+            None if !report.transactional => {}
+            other => {
+                let epoch = other.unwrap_or_default().epoch;
+                return Err(lost_folder(format!("the targets stand at different epochs ({epoch} and {newest})")).with_task(task));
+            }
+        }
     }
     Ok(Some(base))
+}
+
+fn lost_folder(what: String) -> Error {
+    Error::new(ErrorKind::State, format!("the checkpoint folder is empty: {what}"))
+        .with_hint("restore the checkpoint folder, or empty the targets and run `aqueduct checkpoint reset`")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SHAPE: FlowShape = FlowShape { exact: true, stateless: true };
 
     fn positions(row: u64) -> Positions {
         Positions::from([("src".to_owned(), Position::single("", row.into()))])
@@ -190,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_first_start_begins_at_the_beginning() {
-        let recovery = decide(None, Token(1), &sinks(&[("a", SinkReport::default())]), true).unwrap();
+        let recovery = decide(None, Token(1), &sinks(&[("a", SinkReport::default())]), SHAPE).unwrap();
         assert_eq!(recovery.base, Cut::default());
         assert!(recovery.replay.is_none());
     }
@@ -198,7 +214,7 @@ mod tests {
     #[test]
     fn a_target_one_epoch_ahead_is_replayed_and_discards() {
         let found = sinks(&[("ahead", sink(8, 3)), ("level", sink(7, 3))]);
-        let recovery = decide(Some(&record(7)), Token(4), &found, true).unwrap();
+        let recovery = decide(Some(&record(7)), Token(4), &found, SHAPE).unwrap();
         assert_eq!(recovery.base.epoch, Epoch(7));
         assert_eq!(recovery.replay, Some(Cut { epoch: Epoch(8), positions: positions(80) }));
         assert_eq!(recovery.sinks["ahead"].discard.as_ref().map(|cut| cut.epoch), Some(Epoch(8)));
@@ -208,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_source_that_cannot_replay_exactly_overwrites_instead() {
-        let recovery = decide(Some(&record(7)), Token(4), &sinks(&[("ahead", sink(8, 3))]), false).unwrap();
+        let recovery = decide(Some(&record(7)), Token(4), &sinks(&[("ahead", sink(8, 3))]), FlowShape { exact: false, ..SHAPE }).unwrap();
         assert!(recovery.replay.is_none());
         assert_eq!(recovery.sinks["ahead"].claim.cut.epoch, Epoch(7));
     }
@@ -220,7 +236,7 @@ mod tests {
             ("behind", sink(6, 3), "target is older"),
         ];
         for (name, report, expected) in cases {
-            let error = decide(Some(&record(7)), Token(4), &sinks(&[("t", report.clone())]), true).unwrap_err();
+            let error = decide(Some(&record(7)), Token(4), &sinks(&[("t", report.clone())]), SHAPE).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::State, "{name}");
             assert!(error.to_string().contains(expected), "{name}: {error}");
             assert!(error.hint().is_some(), "{name}");
@@ -233,17 +249,19 @@ mod tests {
     fn an_empty_folder_takes_the_targets_word_if_they_agree() {
         let agreed = sinks(&[("a", sink(7, 3)), ("b", sink(7, 3))]);
         assert_eq!(lowest_token(None, Token(1), &agreed).unwrap(), Token(4));
-        let recovery = decide(None, Token(4), &agreed, true).unwrap();
+        let recovery = decide(None, Token(4), &agreed, SHAPE).unwrap();
         assert_eq!((recovery.base.epoch, recovery.rebuilt_from_targets), (Epoch(7), true));
-        for other in [sink(5, 3), SinkReport { transactional: true, recorded: None }] {
-            assert!(decide(None, Token(4), &sinks(&[("a", sink(7, 3)), ("b", other)]), true).is_err());
+        let stateful = FlowShape { stateless: false, ..SHAPE };
+        assert!(decide(None, Token(4), &agreed, stateful).is_err());
+        for other in [sink(6, 3), SinkReport { transactional: true, recorded: None }] {
+            assert!(decide(None, Token(4), &sinks(&[("a", sink(7, 3)), ("b", other)]), SHAPE).is_err());
         }
     }
 
     #[test]
     fn a_crash_in_the_very_first_epoch_is_replayed() {
         let first = sinks(&[("done", sink(1, 1)), ("open", SinkReport { transactional: true, recorded: None })]);
-        let recovery = decide(None, Token(2), &first, true).unwrap();
+        let recovery = decide(None, Token(2), &first, SHAPE).unwrap();
         assert_eq!(recovery.base, Cut::default());
         assert_eq!(recovery.replay.map(|cut| cut.epoch), Some(Epoch(1)));
         assert!(recovery.sinks["done"].discard.is_some() && recovery.sinks["open"].discard.is_none());
@@ -252,7 +270,7 @@ mod tests {
     #[test]
     fn a_reset_ignores_what_the_targets_hold() {
         let reset = Record { reset: true, positions: Positions::new(), ..record(9) };
-        let recovery = decide(Some(&reset), Token(4), &sinks(&[("a", sink(3, 3))]), true).unwrap();
+        let recovery = decide(Some(&reset), Token(4), &sinks(&[("a", sink(3, 3))]), SHAPE).unwrap();
         assert_eq!(recovery.base, Cut { epoch: Epoch(9), positions: Positions::new() });
         assert!(recovery.replay.is_none());
     }
@@ -262,7 +280,7 @@ mod tests {
         let mut logged = record(7);
         logged.prepared.insert("files".into(), PreparedCommit("x".into()));
         let staged = SinkReport { transactional: false, recorded: Some(Recorded { token: Token(3), cut: Cut::default() }) };
-        let recovery = decide(Some(&logged), Token(4), &sinks(&[("files", staged)]), true).unwrap();
+        let recovery = decide(Some(&logged), Token(4), &sinks(&[("files", staged)]), SHAPE).unwrap();
         assert_eq!(recovery.sinks["files"].roll_forward, Some((Epoch(7), PreparedCommit("x".into()))));
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct TaskLine {
     pub(crate) transactional: bool,
     /// True for everything but a source that cannot replay exactly.
     pub(crate) replays_exactly: bool,
+    /// An operator that keeps state between batches.
+    pub(crate) stateful: bool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) commands: mpsc::Sender<Command>,
 }

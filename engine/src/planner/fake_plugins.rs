@@ -1,0 +1,250 @@
+//! Plugins for tests: the names and main settings of real ones, without anything behind them.
+
+use aqueduct_model::{
+    Catalogue, ChangeSupport, Delivery, Error, Operator, OperatorPlugin, Properties, Replay, Result, Sink, SinkPlugin,
+    Source, SourcePlugin, operator, sink, source,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// All of them.
+pub(crate) fn catalogue() -> Catalogue {
+    Catalogue::new([
+        source::<FakerInput>(),
+        source::<QueueInput>(),
+        operator::<Filter>(),
+        operator::<Switch>(),
+        operator::<Union>(),
+        operator::<Join>(),
+        sink::<ConsoleOutput>(),
+        sink::<DuckDbOutput>(),
+    ])
+    .unwrap()
+}
+
+fn unbuilt<T>() -> Result<T> {
+    Err(Error::bug("the plugins of these tests cannot be built"))
+}
+
+/// Settings of `FakerInput`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FakerConfig {
+    /// What to generate.
+    #[allow(dead_code)]
+    dataset: Dataset,
+    /// How many rows.
+    rows: Option<u64>,
+    /// The seed.
+    #[allow(dead_code)]
+    seed: Option<u64>,
+    /// Emit updates and deletes.
+    #[serde(default)]
+    changes: bool,
+}
+
+/// What to generate.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Dataset {
+    /// Orders.
+    Orders,
+    /// Customers.
+    Customers,
+}
+
+struct FakerInput;
+impl SourcePlugin for FakerInput {
+    const NAME: &'static str = "FakerInput";
+    const ALIASES: &'static [&'static str] = &["FakeSource"];
+    const SUMMARY: &'static str = "Generates rows.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = FakerConfig;
+    fn properties(config: &FakerConfig) -> Properties {
+        Properties { emits_changes: config.changes, unbounded: config.rows.is_none(), ..Properties::source() }
+    }
+    fn build(_: FakerConfig) -> Result<Box<dyn Source>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `QueueInput`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct QueueConfig {
+    /// How it reads again.
+    overlap: bool,
+    /// The password of the queue.
+    #[allow(dead_code)]
+    password: Option<aqueduct_model::Secret>,
+}
+
+struct QueueInput;
+impl SourcePlugin for QueueInput {
+    const NAME: &'static str = "QueueInput";
+    const SUMMARY: &'static str = "Reads a queue that forgets.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = QueueConfig;
+    fn properties(config: &QueueConfig) -> Properties {
+        Properties { replay: if config.overlap { Replay::Overlap } else { Replay::None }, ..Properties::source() }
+    }
+    fn build(_: QueueConfig) -> Result<Box<dyn Source>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `Filter`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FilterConfig {
+    /// The condition.
+    #[serde(rename = "where")]
+    condition: String,
+}
+
+struct Filter;
+impl OperatorPlugin for Filter {
+    const NAME: &'static str = "Filter";
+    const SUMMARY: &'static str = "Keeps rows.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = FilterConfig;
+    fn properties(_: &FilterConfig) -> Properties {
+        Properties::operator()
+    }
+    fn validate(config: &FilterConfig) -> Result<()> {
+        match config.condition.is_empty() || config.condition.ends_with('(') {
+            true => Err(Error::config("the condition cannot be read").with_setting("where").with_hint("write SQL")),
+            false => Ok(()),
+        }
+    }
+    fn build(_: FilterConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `Switch`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SwitchConfig {
+    /// The cases.
+    cases: Vec<Case>,
+}
+
+/// A case.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// The port.
+    port: String,
+    /// The condition.
+    #[allow(dead_code)]
+    when: String,
+}
+
+struct Switch;
+impl OperatorPlugin for Switch {
+    const NAME: &'static str = "Switch";
+    const SUMMARY: &'static str = "Routes rows.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = SwitchConfig;
+    fn properties(config: &SwitchConfig) -> Properties {
+        let ports = config.cases.iter().map(|case| case.port.clone()).chain(["rest".to_owned()]);
+        Properties { outputs: ports.collect(), ..Properties::operator() }
+    }
+    fn build(_: SwitchConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+/// No settings.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoConfig {}
+
+struct Union;
+impl OperatorPlugin for Union {
+    const NAME: &'static str = "Union";
+    const SUMMARY: &'static str = "Merges inputs.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = NoConfig;
+    fn properties(_: &NoConfig) -> Properties {
+        Properties { inputs: (1, usize::MAX), ..Properties::operator() }
+    }
+    fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+struct Join;
+impl OperatorPlugin for Join {
+    const NAME: &'static str = "Join";
+    const SUMMARY: &'static str = "Joins two inputs.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = NoConfig;
+    fn properties(_: &NoConfig) -> Properties {
+        Properties { inputs: (2, 2), stateful: true, ..Properties::operator() }
+    }
+    fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+struct ConsoleOutput;
+impl SinkPlugin for ConsoleOutput {
+    const NAME: &'static str = "ConsoleOutput";
+    const SUMMARY: &'static str = "Prints rows.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = NoConfig;
+    fn properties(_: &NoConfig) -> Properties {
+        Properties { inputs: (1, 1), ..Properties::sink() }
+    }
+    fn build(_: NoConfig) -> Result<Box<dyn Sink>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `DuckDBOutput`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DuckDbConfig {
+    /// The file.
+    #[allow(dead_code)]
+    path: String,
+    /// How changes are applied.
+    #[serde(default)]
+    mode: Mode,
+}
+
+/// How changes are applied.
+#[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    /// Not at all.
+    Append,
+    /// By key.
+    #[default]
+    Upsert,
+}
+
+struct DuckDbOutput;
+impl SinkPlugin for DuckDbOutput {
+    const NAME: &'static str = "DuckDBOutput";
+    const SUMMARY: &'static str = "Writes a database.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = DuckDbConfig;
+    fn properties(config: &DuckDbConfig) -> Properties {
+        let changes = if config.mode == Mode::Append { ChangeSupport::AppendOnly } else { ChangeSupport::Changes };
+        Properties { delivery: Delivery::ExactlyOnce, changes, ..Properties::sink() }
+    }
+    fn build(_: DuckDbConfig) -> Result<Box<dyn Sink>> {
+        unbuilt()
+    }
+}

@@ -1,0 +1,12 @@
+//! Aqueduct: keeps data moving between databases, brokers, files and warehouses, and proves that it did.
+//!
+//! This library is thin: the catalogue of plugins that the binary ships, and the command line on top of the engine.
+//! To write a plugin, see `aqueduct-model`.
+
+pub mod cli;
+pub mod demo;
+mod metrics_page;
+mod registry;
+mod verify;
+
+pub use registry::catalogue;

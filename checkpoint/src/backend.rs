@@ -2,14 +2,14 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aqueduct_model::{Error, ErrorKind};
 
 use crate::redb_store::RedbBackend;
 use crate::sled_store::SledBackend;
 use crate::store::StoreKind;
-use crate::sync::{Disk, disk_error};
+use crate::sync::{Disk, disk_error, patiently};
 
 /// The values that are kept.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,8 @@ impl Key {
 pub(crate) enum Fault {
     /// Its files are not what it wrote: they have to be replaced.
     Damaged(String),
+    /// Another handle has it open.
+    Busy(PathBuf),
     /// The disk or a person is in the way: nothing is wrong with the files.
     Failed(Error),
 }
@@ -43,6 +45,8 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Failed(error) => error,
+            Fault::Busy(path) => Error::new(ErrorKind::State, format!("another program has {} open", path.display()))
+                .with_hint("stop that program"),
             Fault::Damaged(reason) => {
                 Error::new(ErrorKind::Unavailable, format!("the checkpoint store is damaged ({reason})"))
             }
@@ -72,10 +76,13 @@ pub(crate) fn file_name(kind: StoreKind) -> &'static str {
 /// Opens or creates the database of a checkpoint folder.
 pub(crate) fn open(folder: &Path, kind: StoreKind, disk: &Disk) -> Result<Box<dyn Backend>, Fault> {
     let path = folder.join(file_name(kind));
-    Ok(match kind {
-        StoreKind::Sled => Box::new(Contained(Some(contain(|| SledBackend::open(&path, disk.clone()))?))),
-        StoreKind::Redb => Box::new(Contained(Some(contain(|| RedbBackend::open(&path, disk.clone()))?))),
-    })
+    let attempt = || -> Result<Box<dyn Backend>, Fault> {
+        Ok(match kind {
+            StoreKind::Sled => Box::new(Contained(Some(contain(|| SledBackend::open(&path, disk.clone()))?))),
+            StoreKind::Redb => Box::new(Contained(Some(contain(|| RedbBackend::open(&path, disk.clone()))?))),
+        })
+    };
+    patiently(attempt, |fault| matches!(fault, Fault::Busy(_)))
 }
 
 /// Sorts an error of a database's file: what the operating system refuses is not the file's fault.

@@ -30,8 +30,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Refuses before anything is written, or marks the store as being written.
-    fn begin(&mut self) -> Result<()> {
+    /// Refuses before anything is written, or marks the store as being written; `bytes` is the size of one copy.
+    fn begin(&mut self, bytes: usize) -> Result<()> {
         if self.failed {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -39,7 +39,8 @@ impl Guarded {
             ));
         }
         self.lock.check()?;
-        require_space(&self.folder, self.options.free_bytes_min)?;
+        // Both copies are written before either old one goes.
+        require_space(&self.folder, self.options.free_bytes_min.saturating_add(2 * bytes as u64))?;
         self.failed = true;
         Ok(())
     }
@@ -52,9 +53,10 @@ impl Guarded {
     }
 
     fn write_token(&mut self, token: Token) -> Result<()> {
-        self.begin()?;
-        self.journal.write_token(token)?;
-        self.backend.write(Key::Token, &encode_token(token))?;
+        let frame = encode_token(token);
+        self.begin(frame.len())?;
+        self.journal.write_token(&frame)?;
+        self.backend.write(Key::Token, &frame)?;
         self.token = token;
         fault::point("ckpt.token_after")?;
         self.end()
@@ -85,7 +87,7 @@ impl CheckpointStore for Guarded {
             )));
         }
         let frame = record.encode()?;
-        self.begin()?;
+        self.begin(frame.len())?;
         fault::point("ckpt.log_before")?;
         if fault::planted("ckpt.log_torn") {
             self.journal.tear(record.epoch, &frame);

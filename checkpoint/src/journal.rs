@@ -7,13 +7,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use aqueduct_model::{Epoch, Result, Token};
 
 use crate::frame::{Unreadable, newer_version};
-use crate::record::{Record, decode_token, encode_token};
+use crate::record::{Record, decode_token};
 use crate::sync::{Disk, create_private, disk_error};
 
 /// How many epochs the journal keeps.
@@ -92,10 +92,8 @@ impl Journal {
     }
 
     /// Writes the token; durable on return.
-    pub(crate) fn write_token(&self, token: Token) -> Result<()> {
-        self.disk
-            .replace(&self.folder, TOKEN, &encode_token(token))
-            .map_err(|error| disk_error("write", &self.folder, error))
+    pub(crate) fn write_token(&self, frame: &[u8]) -> Result<()> {
+        self.disk.replace(&self.folder, TOKEN, frame).map_err(|error| disk_error("write", &self.folder, error))
     }
 
     /// Dies in the middle of a write, for tests.
@@ -108,11 +106,15 @@ impl Journal {
     }
 }
 
-/// The epochs that have a file in a journal.
+/// The epochs that have a file in a journal; none if there is no journal.
 pub(crate) fn epochs(folder: &Path) -> Result<BTreeSet<Epoch>> {
     let failed = |error| disk_error("read", folder, error);
     let mut epochs = BTreeSet::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(epochs),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let name = entry.map_err(failed)?.file_name();
         let number = name.to_str().and_then(|name| name.strip_suffix(".epoch")?.parse().ok());
         epochs.extend(number.map(Epoch));

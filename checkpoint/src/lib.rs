@@ -41,6 +41,6 @@ mod sync;
 pub use frame::FORMAT;
 pub use inspect::{EpochSummary, Summary, export, inspect, reset};
 pub use journal::EPOCHS_KEPT;
-pub use record::Record;
+pub use record::{RECORD_BYTES_MAX, Record};
 pub use recover::Recovery;
 pub use store::{CheckpointStore, FREE_BYTES_MIN, OpenedStore, StoreKind, StoreOptions, open, open_with};

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use aqueduct_model::{Epoch, Error, ErrorKind, Result, Token};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
-use crate::sync::{disk_error, open_private};
+use crate::sync::{disk_error, open_private, patiently};
 
 const NAME: &str = "lock";
 
@@ -57,16 +58,17 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock or refuses at once; also returns what the last holder left.
+    /// Takes the lock, or refuses after a moment; also returns what the last holder left.
     ///
     /// # Errors
     /// `State` naming the holder when there is one.
     pub(crate) fn take(folder: &Path) -> Result<(Self, Mark)> {
         let path = folder.join(NAME);
         let file = open_private(&path).map_err(|error| disk_error("open", &path, error))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let flock = || rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        match patiently(flock, |error| *error == Errno::WOULDBLOCK) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(in_use(folder)),
+            Err(Errno::WOULDBLOCK) => return Err(in_use(folder)),
             Err(error) => return Err(disk_error("lock", &path, error.into())),
         }
         let lock = Self { file, path };

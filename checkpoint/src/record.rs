@@ -9,10 +9,14 @@
 
 use std::collections::BTreeMap;
 
-use aqueduct_model::{Epoch, Error, Positions, PreparedCommit, Result, State, Token};
+use aqueduct_model::{Epoch, Error, ErrorKind, Positions, PreparedCommit, Result, State, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{self, Content, Unreadable};
+
+/// The size of a record, in bytes, above which it is refused. A record is written whole with every epoch; state that
+/// comes near this belongs into files beside the store.
+pub const RECORD_BYTES_MAX: usize = 256 << 20;
 
 /// Everything of one logged epoch: where its sources go on, what its operators hold, what its sinks have to commit.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,7 +54,7 @@ impl Record {
     ///
     /// # Errors
     /// `Bug` when a position or a prepared commit is JSON that does not read back equal (a float, or nested deeper
-    /// than 127 levels): better refused than resumed at another place.
+    /// than 127 levels): better refused than resumed at another place. `State` above [`RECORD_BYTES_MAX`].
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let head = Head {
             epoch: self.epoch,
@@ -67,10 +71,17 @@ impl Record {
         if read_back != head {
             return Err(unfit());
         }
-        let length = u32::try_from(json.len()).map_err(|_| Error::bug("the head of a record exceeds 4 GiB"))?;
         let state_bytes: usize = self.states.values().map(|state| state.0.len()).sum();
-        let mut payload = Vec::with_capacity(4 + json.len() + state_bytes);
-        payload.extend_from_slice(&length.to_le_bytes());
+        let bytes = 4 + json.len() + state_bytes;
+        if bytes > RECORD_BYTES_MAX {
+            let text =
+                format!("the checkpoint of epoch {} has {bytes} bytes, more than {RECORD_BYTES_MAX}", self.epoch);
+            return Err(
+                Error::new(ErrorKind::State, text).with_hint("let operators keep less: fewer keys, shorter windows")
+            );
+        }
+        let mut payload = Vec::with_capacity(bytes);
+        payload.extend_from_slice(&(json.len() as u32).to_le_bytes());
         payload.extend_from_slice(&json);
         for state in self.states.values() {
             payload.extend_from_slice(&state.0);
@@ -116,7 +127,7 @@ pub(crate) fn decode_token(bytes: &[u8]) -> Result<Token, Unreadable> {
 
 #[cfg(test)]
 mod tests {
-    use aqueduct_model::{ErrorKind, Position};
+    use aqueduct_model::Position;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 

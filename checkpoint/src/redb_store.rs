@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use aqueduct_model::{Error, ErrorKind};
 use redb::{Builder, Database, DatabaseError, Durability, ReadableDatabase, StorageError, TableDefinition, TableError};
 
 use crate::backend::{Backend, Fault, Key, sort};
@@ -73,10 +72,7 @@ impl Backend for RedbBackend {
 
 fn database_fault(path: &Path, error: DatabaseError) -> Fault {
     match error {
-        DatabaseError::DatabaseAlreadyOpen => Fault::Failed(
-            Error::new(ErrorKind::State, format!("another program has {} open", path.display()))
-                .with_hint("stop that program"),
-        ),
+        DatabaseError::DatabaseAlreadyOpen => Fault::Busy(path.to_owned()),
         DatabaseError::Storage(StorageError::Io(error)) => sort("open", path, error),
         error => Fault::Damaged(error.to_string()),
     }

@@ -8,8 +8,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aqueduct_model::{Error, ErrorKind};
-
 use crate::backend::{Backend, Fault, Key, sort};
 use crate::sync::Disk;
 
@@ -66,11 +64,9 @@ fn remove_unfinished_snapshots(folder: &Path) -> io::Result<()> {
 
 fn sled_fault(folder: &Path, error: sled::Error) -> Fault {
     match error {
-        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => Fault::Failed(
-            Error::new(ErrorKind::State, format!("another program has {} open", folder.display()))
-                .with_hint("stop that program")
-                .with_source(error),
-        ),
+        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+            Fault::Busy(folder.to_owned())
+        }
         sled::Error::Io(error) => sort("use", folder, error),
         error => Fault::Damaged(error.to_string()),
     }

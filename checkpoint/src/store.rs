@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use aqueduct_model::{Result, Token};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
@@ -15,14 +16,15 @@ use crate::recover::{Purpose, Recovery, recover};
 /// value refuses further writes with `Unavailable`: drop it, [`open`] anew and look. One exception: a refusal for
 /// lack of space comes before anything is written; the same call may be repeated later.
 pub trait CheckpointStore: Send {
-    /// The newest logged record; `None` before the first. Its token is not higher than the next one given out.
+    /// The newest logged record; `None` before the first. The next token is higher than its.
     fn load(&mut self) -> Result<Option<Record>>;
 
     /// Makes a record the newest one, atomically; fsynced in the journal and in the store on return.
     ///
     /// # Errors
     /// `Bug` when its epoch is not higher than the last one, or its token lower than the one given out; `Unavailable`
-    /// when the disk fails or has too little space; `State` when the folder was taken away.
+    /// when the disk fails or has too little space; `State` when the folder was taken away, or the record exceeds
+    /// [`crate::RECORD_BYTES_MAX`].
     fn log(&mut self, record: &Record) -> Result<()>;
 
     /// Gives out the token of this start: one higher than any before, 1 first; fsynced on return.
@@ -39,7 +41,7 @@ pub trait CheckpointStore: Send {
 }
 
 /// Which database keeps the records.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreKind {
     /// sled 0.34, with guards.

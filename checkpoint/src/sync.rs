@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use aqueduct_model::{Error, ErrorKind, Result};
 
@@ -156,6 +158,24 @@ pub(crate) fn require_space(folder: &Path, bytes_min: u64) -> Result<()> {
         bytes_min.saturating_sub(free),
         folder.display()
     )))
+}
+
+/// Waits in between; together about as long as a process takes to start on a busy machine.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Tries to take a lock, several times while it is busy.
+///
+/// A process that this one starts at the same moment holds a copy of every open file until it runs its own program,
+/// and with it the locks of values that were dropped meanwhile. Seen with a store that was opened again at once.
+pub(crate) fn patiently<T, E>(mut take: impl FnMut() -> Result<T, E>, is_busy: impl Fn(&E) -> bool) -> Result<T, E> {
+    for _ in 1..LOCK_ATTEMPTS {
+        match take() {
+            Err(error) if is_busy(&error) => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    take()
 }
 
 /// Moves something damaged aside under the first free name `<name>.corrupt-<n>`, durably; keeps every byte.

@@ -1,1 +1,50 @@
+//! Sources and sinks: one folder per system, one cargo feature per folder.
+//!
+//! Every folder has the same files for the same roles: `mod` (what it is, what it promises, what it does not do),
+//! `config`, `source`, `sink`, and `notes.md` and `example.yaml` for the catalogue. Connectors see the model crate and
+//! their own client library; they see neither the engine nor each other.
 
+#[cfg(feature = "sqlite")]
+pub mod cdc;
+#[cfg(feature = "console")]
+mod console;
+#[cfg(feature = "csv")]
+mod csv;
+#[cfg(feature = "duckdb")]
+mod duckdb;
+#[cfg(feature = "faker")]
+mod faker;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(any(feature = "duckdb", feature = "sqlite"))]
+mod sql_target;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(any(feature = "csv", feature = "parquet"))]
+mod staged_files;
+
+use aqueduct_model::PluginEntry;
+
+/// All connectors of this build.
+pub const ENTRIES: &[PluginEntry] = &[
+    #[cfg(feature = "console")]
+    console::ENTRY,
+    #[cfg(feature = "csv")]
+    csv::INPUT,
+    #[cfg(feature = "duckdb")]
+    duckdb::ENTRY,
+    #[cfg(feature = "faker")]
+    faker::ENTRY,
+    #[cfg(feature = "csv")]
+    csv::OUTPUT,
+    #[cfg(feature = "parquet")]
+    parquet::INPUT,
+    #[cfg(feature = "parquet")]
+    parquet::OUTPUT,
+    #[cfg(feature = "sqlite")]
+    cdc::ENTRY,
+    #[cfg(feature = "sqlite")]
+    sqlite::INPUT,
+    #[cfg(feature = "sqlite")]
+    sqlite::OUTPUT,
+];

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use aqueduct_checkpoint::{EPOCHS_KEPT, Record, Recovery, StoreOptions, export, inspect, open_with, reset};
-use aqueduct_model::{Epoch, ErrorKind, Token};
+use aqueduct_checkpoint::{EPOCHS_KEPT, Record, Recovery, StoreKind, StoreOptions, export, inspect, open_with, reset};
+use aqueduct_model::{Epoch, ErrorKind, State, Token};
 
 use crate::support::{KINDS, alone, checked_load, filled, open, record};
 
@@ -61,7 +61,7 @@ fn a_writer_whose_folder_was_taken_away_stops() {
 }
 
 /// The database's own lock may still refuse; that is as good.
-fn filled_again(folder: &Path, kind: aqueduct_checkpoint::StoreKind) -> Option<aqueduct_checkpoint::OpenedStore> {
+fn filled_again(folder: &Path, kind: StoreKind) -> Option<aqueduct_checkpoint::OpenedStore> {
     match open(folder, kind) {
         Ok(opened) => Some(opened),
         Err(error) => {
@@ -128,6 +128,38 @@ fn below_the_floor_nothing_is_opened() {
         assert!(error.hint().is_some_and(|hint| hint.contains("free at least")));
         assert_eq!(inspect(folder.path()).expect("inspects"), before);
     }
+}
+
+#[test]
+fn a_state_larger_than_a_segment_of_the_database_is_kept() {
+    let _alone = alone();
+    for kind in KINDS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = filled(folder.path(), kind, 0);
+        for epoch in 1..=3 {
+            let state = State(vec![epoch as u8; 3 << 20]);
+            let states = [("join".to_owned(), state)].into();
+            store.log(&Record { epoch: Epoch(epoch), token: Token(1), states, ..Record::default() }).expect("logs");
+        }
+        let newest = store.load().expect("loads");
+        drop(store);
+        // Only the database is left.
+        fs::remove_dir_all(folder.path().join("journal")).expect("removes");
+        let mut opened = open(folder.path(), kind).expect("opens");
+        assert_eq!(opened.recovery, Recovery::Clean);
+        assert!(opened.store.load().expect("loads") == newest);
+    }
+}
+
+#[test]
+fn half_a_snapshot_of_sled_is_not_taken_for_damage() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(filled(folder.path(), StoreKind::Sled, 9));
+    let half = folder.path().join("sled/snap.FFFFFFFFFFFFFFFF.generating");
+    fs::write(&half, b"half").expect("writes");
+    let mut opened = open(folder.path(), StoreKind::Sled).expect("opens");
+    assert_eq!((opened.recovery, checked_load(opened.store.as_mut()), half.exists()), (Recovery::Clean, 9, false));
 }
 
 #[test]

@@ -41,10 +41,11 @@ fn writer_process() {
     }
 }
 
-/// The test harness writes to the same pipe: our lines are told by their `@`.
+/// The test harness writes to the same pipe: our lines are told by their `@`. Each is one short write, which a kill
+/// cannot cut in two (POSIX, `PIPE_BUF`).
 fn say(line: std::fmt::Arguments<'_>) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "\n@{line}").and_then(|()| out.flush()).expect("the parent reads");
+    let line = format!("\n@{line}\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).expect("the parent reads");
 }
 
 /// What a kill loop saw.
@@ -64,7 +65,9 @@ struct Report {
 }
 
 impl Report {
+    /// Takes in a line of the child.
     fn read(&mut self, line: &str) {
+        let Some(line) = line.strip_prefix('@') else { return };
         let mut words = line.split(' ');
         let verb = words.next().unwrap_or_default();
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
@@ -132,17 +135,22 @@ fn kill_loop(kind: StoreKind, folder: PathBuf, kills: u64) -> Report {
             .stderr(Stdio::null())
             .spawn()
             .expect("starts");
-        // Half of the kills within the first moments, where the store opens.
-        let window_micros = if noise.below(2) == 0 { 20_000 } else { 60_000 };
-        thread::sleep(Duration::from_micros(noise.below(window_micros)));
-        child.kill().expect("kills");
-        let out = child.stdout.take().expect("piped");
         let opens = report.open_micros.len();
-        for line in BufReader::new(out).lines() {
-            // A line without its end was cut by the kill; the epoch counts as not acknowledged.
-            if let Some(line) = line.expect("reads").strip_prefix('@') {
-                report.read(line);
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        // Half of the kills while it starts and opens, the others while it logs, however slow the machine is.
+        let while_opening = noise.below(2) == 0;
+        if !while_opening {
+            let acks = report.acks + noise.below(4);
+            let token = report.token;
+            while report.token == token || report.acks < acks {
+                let Some(line) = lines.next() else { break };
+                report.read(&line.expect("reads"));
             }
+        }
+        thread::sleep(Duration::from_micros(noise.below(if while_opening { 25_000 } else { 10_000 })));
+        child.kill().expect("kills");
+        for line in lines {
+            report.read(&line.expect("reads"));
         }
         let status = child.wait().expect("ends");
         report.kills += 1;

@@ -1,6 +1,5 @@
 //! What the checkpoint store promises, through its public door, for each database behind it.
 
-mod bench_tmp;
 mod damage;
 mod full_disk;
 mod golden;

@@ -1,6 +1,9 @@
 //! Rows that cannot be handled are data, not errors.
 
+use arrow_array::ArrayRef;
+use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::DataType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,7 @@ impl BadRow {
         let options = FormatOptions::default();
         let mut cells = serde_json::Map::new();
         for (field, column) in batch.relation().columns().fields().iter().zip(batch.rows().columns()) {
+            let column = showable(column);
             let cell = match ArrayFormatter::try_new(column.as_ref(), &options) {
                 Ok(_) if column.is_null(row) => serde_json::Value::Null,
                 Ok(formatter) => formatter.value(row).to_string().into(),
@@ -40,6 +44,19 @@ impl BadRow {
             reasons: vec![reason.into()],
             position: None,
         }
+    }
+}
+
+/// The column with a type that can be shown as text: instants in UTC.
+///
+/// Without a time zone database, which this build leaves out, Arrow shows no zone that has a name, `UTC` included.
+pub(crate) fn showable(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Timestamp(unit, Some(_)) => {
+            let offset = DataType::Timestamp(*unit, Some("+00:00".into()));
+            cast(column, &offset).unwrap_or_else(|_| column.clone())
+        }
+        _ => column.clone(),
     }
 }
 
@@ -119,6 +136,18 @@ mod tests {
 
     fn row() -> BadRow {
         BadRow { relation: None, row: "1;x".into(), reasons: vec!["not a number".into()], position: Some("a.csv line 3".into()) }
+    }
+
+    #[test]
+    fn instants_are_kept() {
+        use std::sync::Arc;
+
+        use arrow_array::{RecordBatch, TimestampMicrosecondArray};
+        let stamps = TimestampMicrosecondArray::from(vec![1_500_000]).with_timezone("UTC");
+        let rows = RecordBatch::try_from_iter([("at", Arc::new(stamps) as ArrayRef)]).unwrap();
+        let relation = crate::Relation::new(RelationName::table("t"), rows.schema(), &["at"], 1).unwrap();
+        let bad = BadRow::of_batch(&Batch::inserts(Arc::new(relation), rows).unwrap(), 0, "late");
+        assert_eq!(bad.row["at"], "1970-01-01T00:00:01.500Z");
     }
 
     #[test]

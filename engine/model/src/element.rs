@@ -38,5 +38,8 @@ pub enum Element {
     /// The end of an epoch.
     Barrier(Barrier),
     /// No more elements will follow on this edge.
-    End,
+    End {
+        /// For each source upstream, by task id, where it ended.
+        positions: Arc<Positions>,
+    },
 }

@@ -73,6 +73,17 @@ pub enum Cardinality {
     Any,
 }
 
+/// One thing that `doctor` looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// False when it prevents or limits the task.
+    pub ok: bool,
+    /// What was found.
+    pub what: String,
+    /// The exact statement or setting that mends it, where there is one.
+    pub fix: Option<String>,
+}
+
 /// What the planner has to know of a configured plugin before anything starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Properties {
@@ -166,6 +177,12 @@ pub trait SourcePlugin: 'static {
     fn scan(_config: Self::Config) -> Option<Result<Box<dyn Source>>> {
         None
     }
+
+    /// Looks at rights and settings before anything is read, all of them at once; changes nothing. Empty where opening
+    /// the source says enough.
+    fn doctor(_config: Self::Config) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 /// An operator: its name, its settings, how to build it. See [`operator`].
@@ -231,6 +248,12 @@ pub trait SinkPlugin: 'static {
     fn inspect(_config: Self::Config) -> Option<Result<Box<dyn Inspect>>> {
         None
     }
+
+    /// Looks at rights and settings before anything is written, all of them at once; changes nothing. Empty where
+    /// opening the sink says enough.
+    fn doctor(_config: Self::Config) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 /// Builds a `T` from settings that were checked.
@@ -281,6 +304,8 @@ pub struct PluginEntry {
     ///
     /// A setting of the wrong type or an unknown one is a `Config` error whose `setting` is the path inside `config`.
     pub check: fn(&Value) -> Result<Properties>,
+    /// Looks at the systems behind it; changes nothing. See [`SourcePlugin::doctor`].
+    pub doctor: fn(&Value) -> Vec<Finding>,
     /// How to build it.
     pub build: Build,
 }
@@ -326,6 +351,7 @@ pub const fn source<P: SourcePlugin>() -> PluginEntry {
             P::validate(&config)?;
             Ok(P::properties(&config))
         },
+        doctor: |settings| parse(P::NAME, settings).map(P::doctor).unwrap_or_default(),
         build: Build::Source {
             build: |settings| P::build(parse(P::NAME, settings)?),
             scan: |settings| match parse(P::NAME, settings) {
@@ -350,6 +376,7 @@ pub const fn operator<P: OperatorPlugin>() -> PluginEntry {
             P::validate(&config)?;
             Ok(P::properties(&config))
         },
+        doctor: |_| Vec::new(),
         build: Build::Operator { build: |settings| P::build(parse(P::NAME, settings)?) },
     }
 }
@@ -368,6 +395,7 @@ pub const fn sink<P: SinkPlugin>() -> PluginEntry {
             P::validate(&config)?;
             Ok(P::properties(&config))
         },
+        doctor: |settings| parse(P::NAME, settings).map(P::doctor).unwrap_or_default(),
         build: Build::Sink {
             build: |settings| P::build(parse(P::NAME, settings)?),
             inspect: |settings| match parse(P::NAME, settings) {

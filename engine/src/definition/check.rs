@@ -48,6 +48,9 @@ struct Checker<'c, 'a> {
 impl Checker<'_, '_> {
     fn section(&mut self, node: &Node, keys: &[Key], place: &str, path: &str) {
         for entry in node.entries() {
+            if self.report.is_full() {
+                return;
+            }
             match keys.iter().find(|key| key.name == entry.key) {
                 Some(key) => self.value(entry, key, &format!("{path}{}", key.name)),
                 None => {

@@ -58,25 +58,29 @@ pub struct SourceLine {
 /// How much of a long line is shown on either side of the place.
 const SHOWN_CHARS: usize = 80;
 
+/// Text of a file must not steer the terminal, nor turn its writing direction.
+fn printable(text: &str) -> String {
+    let steers = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
 impl SourceLine {
-    fn at(line: &str, column: usize, len: usize) -> Self {
-        let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-        let chars: Vec<char> = line.chars().collect();
-        let start = (column - 1).min(chars.len());
-        let end = (start + len.max(1)).min(chars.len()).min(start + SHOWN_CHARS);
-        let piece = |from: usize, to: usize| clean(&chars[from..to].iter().collect::<String>());
-        Self {
-            before: piece(start.saturating_sub(SHOWN_CHARS), start),
-            marked: piece(start, end),
-            after: piece(end, (end + SHOWN_CHARS).min(chars.len())),
-        }
+    /// The line that a span begins in, split at byte `at`; `len` characters are meant.
+    fn of(line: &str, at: usize, len: usize) -> Option<Self> {
+        let (before, rest) = line.split_at_checked(at)?;
+        let shown_from = before.char_indices().rev().take(SHOWN_CHARS).last().map_or(0, |(at, _)| at);
+        let marked: String = rest.chars().take(len.clamp(1, SHOWN_CHARS)).collect();
+        let after: String = rest[marked.len()..].chars().take(SHOWN_CHARS).collect();
+        Some(Self { before: printable(&before[shown_from..]), marked: printable(&marked), after: printable(&after) })
     }
 }
 
 impl Diagnostic {
     /// A mistake at a place of a file.
     pub fn at(source: &Source, span: Span, severity: Severity, message: Message) -> Self {
-        let marked_chars = source.slice(span).lines().next().map_or(1, |text| text.trim_end().chars().count());
+        let marked = source.slice(span).lines().next().unwrap_or_default().trim_end();
+        let marked_chars = marked.chars().take(SHOWN_CHARS).count();
+        let line_start = source.line_start(span.line);
         Self {
             severity,
             path: source.path().to_owned(),
@@ -84,9 +88,11 @@ impl Diagnostic {
             column: span.column,
             task: None,
             setting: None,
-            message: message.cause,
-            hint: message.hint,
-            source_line: source.line(span.line).map(|line| SourceLine::at(line, span.column, marked_chars)),
+            message: printable(&message.cause),
+            hint: printable(&message.hint),
+            source_line: source
+                .line(span.line)
+                .and_then(|line| SourceLine::of(line, span.offset.saturating_sub(line_start), marked_chars)),
         }
     }
 
@@ -107,13 +113,13 @@ impl Diagnostic {
 
     /// Names the task.
     pub fn in_task(&mut self, task: &str) -> &mut Self {
-        self.task = Some(task.to_owned());
+        self.task = Some(printable(task));
         self
     }
 
     /// Names the setting.
     pub fn of_setting(&mut self, setting: &str) -> &mut Self {
-        self.setting = Some(setting.to_owned());
+        self.setting = Some(printable(setting));
         self
     }
 
@@ -129,6 +135,7 @@ impl Diagnostic {
         let clean = |text: &mut String| *text = secrets.redact(text);
         clean(&mut self.message);
         clean(&mut self.hint);
+        self.task.iter_mut().chain(&mut self.setting).for_each(clean);
         if let Some(line) = &mut self.source_line {
             // A secret may lie across the marked place, so it is looked for in the line as a whole first.
             let whole = format!("{}{}{}", line.before, line.marked, line.after);

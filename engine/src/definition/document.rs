@@ -108,7 +108,7 @@ impl Document {
         let mut expander = Expander { lookup, secrets: &mut secrets };
         let params = params::resolve(&root, lookup.params, &mut expander, &mut report);
         if let Value::Map(entries) = &mut root.value {
-            for entry in entries.iter_mut().filter(|entry| !["params", "description"].contains(&entry.key.as_str())) {
+            for entry in entries.iter_mut().filter(|entry| entry.key != "params") {
                 expander.expand(&mut entry.value, Some(&params), &mut report);
             }
         }

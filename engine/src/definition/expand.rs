@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::document::Lookup;
 use super::message::{self, Message};
-use super::node::{Entry, Node, Span, Value};
+use super::node::{Node, Span, Value};
 use super::params::Params;
 use super::report::Report;
 use super::secrets::Secrets;
@@ -25,7 +25,7 @@ enum Part<'t> {
 impl Expander<'_> {
     /// Expands every text in place; what cannot be expanded is reported and becomes [`Value::Unknown`].
     ///
-    /// `params` is `None` while the parameters themselves are being read. Keys and descriptions stay as they are.
+    /// `params` is `None` while the parameters themselves are being read. Keys stay as they are.
     pub(super) fn expand(&mut self, node: &mut Node, params: Option<&Params>, report: &mut Report) {
         match &mut node.value {
             Value::String(text) if text.contains("${") => {
@@ -36,10 +36,7 @@ impl Expander<'_> {
                 }
             }
             Value::List(items) => items.iter_mut().for_each(|item| self.expand(item, params, report)),
-            Value::Map(entries) => {
-                let expanded = |entry: &&mut Entry| entry.key != "description";
-                entries.iter_mut().filter(expanded).for_each(|entry| self.expand(&mut entry.value, params, report));
-            }
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| self.expand(&mut entry.value, params, report)),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@ use super::message;
 use super::node::{MapBuilder, Node, Span, Value};
 use super::report::Report;
 use super::source::Source;
+use super::syntax_message;
 use super::yaml::DEPTH_MAX;
 
 /// Reads the tree; `None` after a mistake that makes the rest unreadable. An empty file is null.
@@ -15,7 +16,7 @@ pub(super) fn parse(source: &Source, report: &mut Report) -> Option<Node> {
     let Some((token, span)) = reader.next()? else { return Some(Node::new(source.span(0, 0), Value::Null)) };
     let root = reader.value(token, span, 0)?;
     if let Some((_, span)) = reader.next()? {
-        reader.report.error(span, message::json_second_value()).hide_secret_line();
+        reader.report.error(span, syntax_message::json_second_value()).hide_secret_line();
         return None;
     }
     Some(root)
@@ -34,11 +35,11 @@ impl<'a> Reader<'a, '_, '_> {
     fn next(&mut self) -> Next<'a> {
         match self.scanner.scan() {
             Ok(None) => Some(None),
-            Ok(Some(Token::CommentLine(_) | Token::CommentBlock(_))) => self.refuse(message::json_comment()),
+            Ok(Some(Token::CommentLine(_) | Token::CommentBlock(_))) => self.refuse(syntax_message::json_comment()),
             Ok(Some(token)) => Some(Some((token, self.span()))),
             Err(error) => {
                 let span = self.source.span(error.range().start, error.range().end);
-                self.report.error(span, message::json_syntax(&error.kind().to_string())).hide_secret_line();
+                self.report.error(span, syntax_message::json_syntax(&error.kind().to_string())).hide_secret_line();
                 None
             }
         }
@@ -58,7 +59,7 @@ impl<'a> Reader<'a, '_, '_> {
     fn expect(&mut self, what: &str) -> Option<(Token<'a>, Span)> {
         match self.next()? {
             Some(next) => Some(next),
-            None => self.refuse(message::json_ended(what)),
+            None => self.refuse(syntax_message::json_ended(what)),
         }
     }
 
@@ -73,8 +74,8 @@ impl<'a> Reader<'a, '_, '_> {
             Token::Number(text) => self.number(text)?,
             Token::Boolean(flag) => Value::Bool(flag),
             Token::Null => Value::Null,
-            Token::Word(word) => return self.refuse(message::json_word(word)),
-            other => return self.refuse(message::json_expected("a value", other.as_str())),
+            Token::Word(word) => return self.refuse(syntax_message::json_word(word)),
+            other => return self.refuse(syntax_message::json_expected("a value", other.as_str())),
         };
         Some(Node::new(span, value))
     }
@@ -83,7 +84,7 @@ impl<'a> Reader<'a, '_, '_> {
     fn string(&mut self, span: Span) -> Option<String> {
         match serde_json::from_str(self.source.slice(span)) {
             Ok(text) => Some(text),
-            Err(_) => self.refuse(message::json_string()),
+            Err(_) => self.refuse(syntax_message::json_string()),
         }
     }
 
@@ -94,9 +95,9 @@ impl<'a> Reader<'a, '_, '_> {
                 (Some(signed), ..) => Some(Value::Int(signed.into())),
                 (_, Some(unsigned), _) => Some(Value::Int(unsigned.into())),
                 (.., Some(float)) if float.is_finite() && text.contains(['.', 'e', 'E']) => Some(Value::Float(float)),
-                _ => self.refuse(message::json_number(text)),
+                _ => self.refuse(syntax_message::json_number(text)),
             },
-            Err(_) => self.refuse(message::json_number(text)),
+            Err(_) => self.refuse(syntax_message::json_number(text)),
         }
     }
 
@@ -106,13 +107,13 @@ impl<'a> Reader<'a, '_, '_> {
             let (token, span) = self.expect("`]`")?;
             match token {
                 Token::CloseBracket if items.is_empty() => return Some(Value::List(items)),
-                Token::CloseBracket => return self.refuse(message::json_trailing_comma()),
+                Token::CloseBracket => return self.refuse(syntax_message::json_trailing_comma()),
                 token => items.push(self.value(token, span, depth + 1)?),
             }
             match self.expect("`]`")?.0 {
                 Token::Comma => {}
                 Token::CloseBracket => return Some(Value::List(items)),
-                other => return self.refuse(message::json_expected("`,` or `]`", other.as_str())),
+                other => return self.refuse(syntax_message::json_expected("`,` or `]`", other.as_str())),
             }
         }
     }
@@ -125,14 +126,14 @@ impl<'a> Reader<'a, '_, '_> {
             let key = match token {
                 Token::String(_) => self.string(key_span)?,
                 Token::CloseBrace if empty => return Some(map.finish()),
-                Token::CloseBrace => return self.refuse(message::json_trailing_comma()),
-                Token::Word(word) => return self.refuse(message::json_word(word)),
-                other => return self.refuse(message::json_expected("a key in double quotes", other.as_str())),
+                Token::CloseBrace => return self.refuse(syntax_message::json_trailing_comma()),
+                Token::Word(word) => return self.refuse(syntax_message::json_word(word)),
+                other => return self.refuse(syntax_message::json_expected("a key in double quotes", other.as_str())),
             };
             empty = false;
             let (token, _) = self.expect("`:`")?;
             if token != Token::Colon {
-                return self.refuse(message::json_expected("`:`", token.as_str()));
+                return self.refuse(syntax_message::json_expected("`:`", token.as_str()));
             }
             let (token, span) = self.expect("a value")?;
             let value = self.value(token, span, depth + 1)?;
@@ -142,7 +143,7 @@ impl<'a> Reader<'a, '_, '_> {
             match self.expect("`}`")?.0 {
                 Token::Comma => {}
                 Token::CloseBrace => return Some(map.finish()),
-                other => return self.refuse(message::json_expected("`,` or `}`", other.as_str())),
+                other => return self.refuse(syntax_message::json_expected("`,` or `}`", other.as_str())),
             }
         }
     }

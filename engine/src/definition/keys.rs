@@ -88,6 +88,7 @@ pub const FLOW: &[Key] = &[
     key("channel", Kind::Section(CHANNEL), None, "The bound of every channel between two tasks."),
     key("batch_rows", Kind::Whole(1, 1 << 20), Some("8192"), "At most this many rows in a batch that a source makes."),
     required("tasks", Kind::Tasks(TASK), "The tasks, in any order."),
+    key("$schema", Kind::Text, None, "Where an editor finds the schema of this file; not read."),
 ];
 
 /// The keys of `checkpoint`.

@@ -24,6 +24,7 @@ mod scalar;
 mod schema;
 mod secrets;
 mod source;
+mod syntax_message;
 mod xml;
 mod xml_tree;
 mod yaml;

@@ -81,7 +81,8 @@ fn default_value(
         return Value::Unknown;
     }
     let is_simple = |node: &Node| !matches!(node.value, Value::Map(_) | Value::List(_));
-    if !is_simple(&node) && !(matches!(node.value, Value::List(_)) && node.items().iter().all(is_simple)) {
+    let is_simple_list = matches!(node.value, Value::List(_)) && node.items().iter().all(is_simple);
+    if !is_simple(&node) && !is_simple_list {
         report.error(node.span, message::param_value(name, &node.describe())).of_setting(&setting);
         return Value::Unknown;
     }

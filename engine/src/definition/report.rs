@@ -44,9 +44,9 @@ impl<'a> Report<'a> {
         &mut self.found[index]
     }
 
-    /// How many mistakes refuse the flow so far.
-    pub fn errors(&self) -> usize {
-        self.found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+    /// Whether further mistakes will not be listed, so that looking for them is a waste.
+    pub fn is_full(&self) -> bool {
+        self.found.len() > MISTAKES_MAX
     }
 
     /// Everything found, in the order of the file, free of secrets.

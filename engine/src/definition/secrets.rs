@@ -1,5 +1,7 @@
 //! Values that must not be seen: remembered so that every text can be cleaned of them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What stands in place of a secret.
@@ -13,7 +15,7 @@ const LINE_LEN_MIN: usize = 8;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// Longest first, so that a secret which contains another one is masked as a whole.
-    values: Vec<String>,
+    values: BTreeSet<(Reverse<usize>, String)>,
 }
 
 impl Secrets {
@@ -33,22 +35,20 @@ impl Secrets {
     }
 
     fn push(&mut self, value: &str) {
-        if value.len() < LEN_MIN || self.values.iter().any(|known| known == value) {
-            return;
+        if value.len() >= LEN_MIN {
+            self.values.insert((Reverse(value.len()), value.to_owned()));
         }
-        let place = self.values.partition_point(|known| known.len() >= value.len());
-        self.values.insert(place, value.to_owned());
     }
 
     /// Remembers all of another set.
     pub fn extend(&mut self, other: &Self) {
-        other.values.iter().for_each(|value| self.push(value));
+        self.values.extend(other.values.iter().cloned());
     }
 
     /// The text with every secret replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
         let mut clean = text.to_owned();
-        for value in &self.values {
+        for (_, value) in &self.values {
             if clean.contains(value.as_str()) {
                 clean = clean.replace(value.as_str(), MASK);
             }

@@ -28,7 +28,13 @@ pub struct Source {
     text: String,
     format: Format,
     line_starts: Vec<usize>,
+    /// How many characters begin before each multiple of [`BLOCK_BYTES`]: a file may be one line of a mebibyte, and
+    /// counting from its beginning for every token would take minutes.
+    chars_before: Vec<usize>,
 }
+
+/// See [`Source::chars_before`].
+const BLOCK_BYTES: usize = 256;
 
 impl Source {
     /// Reads a file of at most [`FILE_BYTES_MAX`] bytes.
@@ -67,8 +73,14 @@ impl Source {
             Err(error) => return Err(not_utf8(path, bytes, error.valid_up_to())),
         };
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let blocks = text.as_bytes().chunks(BLOCK_BYTES).scan(0, |count, block| {
+            let before = *count;
+            *count += chars_in(block);
+            Some(before)
+        });
+        let chars_before = blocks.chain([text.chars().count()]).collect();
         let format = format_of(path, &text);
-        Ok(Self { path: path.to_owned(), text, format, line_starts })
+        Ok(Self { path: path.to_owned(), text, format, line_starts, chars_before })
     }
 
     /// The path as it was given.
@@ -91,8 +103,18 @@ impl Source {
         let start = floor_char(&self.text, start);
         let line = self.line_starts.partition_point(|&at| at <= start).max(1);
         let line_start = self.line_starts[line - 1];
-        let column = self.text[line_start..start].chars().count() + 1;
+        let column = self.chars_before(start) - self.chars_before(line_start) + 1;
         Span { line, column, offset: start, len: end.saturating_sub(start) }
+    }
+
+    fn chars_before(&self, offset: usize) -> usize {
+        let block = offset / BLOCK_BYTES;
+        self.chars_before[block] + chars_in(&self.text.as_bytes()[block * BLOCK_BYTES..offset])
+    }
+
+    /// The byte at which a line begins; the end of the text for a line that does not exist.
+    pub(super) fn line_start(&self, line: usize) -> usize {
+        line.checked_sub(1).and_then(|index| self.line_starts.get(index)).copied().unwrap_or(self.text.len())
     }
 
     /// One line, from 1, without its line break.
@@ -106,6 +128,11 @@ impl Source {
     pub fn slice(&self, span: Span) -> &str {
         self.text.get(span.offset..span.offset + span.len).unwrap_or_default()
     }
+}
+
+/// How many characters begin in a piece of UTF-8.
+fn chars_in(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 /// The nearest character boundary at or below an offset.

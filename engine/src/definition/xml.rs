@@ -18,6 +18,7 @@ use super::node::{Node, Span, Value};
 use super::report::Report;
 use super::scalar;
 use super::source::Source;
+use super::syntax_message;
 use super::xml_tree::{Attribute, Element};
 use super::yaml::DEPTH_MAX;
 
@@ -32,7 +33,9 @@ pub(super) fn parse(source: &Source, report: &mut Report) -> Option<Node> {
             Ok(event) => event,
             Err(error) => {
                 let at = reader.error_position() as usize;
-                report.error(source.span(at, at + 1), message::xml_syntax(&xml_error(&error))).hide_secret_line();
+                report
+                    .error(source.span(at, at + 1), syntax_message::xml_syntax(&xml_error(&error)))
+                    .hide_secret_line();
                 return None;
             }
         };
@@ -40,7 +43,7 @@ pub(super) fn parse(source: &Source, report: &mut Report) -> Option<Node> {
         tree.event(event, span, report)?;
     }
     if let Some(element) = tree.open.last() {
-        report.error(element.span, message::xml_unclosed(&element.name));
+        report.error(element.span, syntax_message::xml_unclosed(&element.name));
         return None;
     }
     match tree.root {
@@ -69,16 +72,16 @@ impl Tree<'_> {
             Event::CData(text) => self.text(&text.xml10_content(), span, true, report),
             Event::GeneralRef(reference) => match resolve(&reference) {
                 Some(c) => self.text(c.encode_utf8(&mut [0; 4]), span, false, report),
-                None => refuse(report, span, message::xml_entity(&reference)),
+                None => refuse(report, span, syntax_message::xml_entity(&reference)),
             },
             Event::Decl(declaration) => match declaration.encoding() {
                 Some(Ok(encoding)) if !encoding.eq_ignore_ascii_case("utf-8") => {
-                    refuse(report, span, message::xml_encoding(&encoding))
+                    refuse(report, span, syntax_message::xml_encoding(&encoding))
                 }
                 _ => Some(()),
             },
-            Event::DocType(_) => refuse(report, span, message::xml_dtd()),
-            Event::PI(_) => refuse(report, span, message::xml_instruction()),
+            Event::DocType(_) => refuse(report, span, syntax_message::xml_dtd()),
+            Event::PI(_) => refuse(report, span, syntax_message::xml_instruction()),
             Event::Comment(_) | Event::Eof => Some(()),
         }
     }
@@ -88,12 +91,13 @@ impl Tree<'_> {
             return refuse(report, span, message::too_deep(DEPTH_MAX));
         }
         if self.open.is_empty() && self.root.is_some() {
-            return refuse(report, span, message::xml_second_root());
+            return refuse(report, span, syntax_message::xml_second_root());
         }
         let name = start.name().as_ref().to_owned();
         let name_span = self.source.span(span.offset + 1, span.offset + 1 + name.len());
         let mut element = Element::new(name, name_span);
-        for attribute in start.attributes() {
+        // Attributes that come twice are found with the other keys that do.
+        for attribute in start.attributes().with_checks(false) {
             let attribute = match attribute {
                 Ok(attribute) => attribute,
                 Err(error) => return self.attribute_error(&error, span, report),
@@ -110,7 +114,7 @@ impl Tree<'_> {
                     let value = Node::new(value_span, scalar::plain(&text));
                     element.attributes.push(Attribute { key, span: key_span, text: text.into_owned(), value });
                 }
-                Err(_) => return refuse(report, value_span, message::xml_entity(&attribute.value)),
+                Err(_) => return refuse(report, value_span, syntax_message::xml_entity(&attribute.value)),
             }
         }
         self.open.push(element);
@@ -124,17 +128,13 @@ impl Tree<'_> {
         | AttrError::ExpectedQuote(at, _)
         | AttrError::Duplicated(at, _)) = error;
         let place = self.source.span(span.offset + 1 + at, span.offset + 2 + at);
-        let message = match error {
-            AttrError::Duplicated(..) => message::xml_duplicate_attribute(),
-            _ => message::xml_attribute(),
-        };
-        report.error(place, message).hide_secret_line();
+        report.error(place, syntax_message::xml_attribute()).hide_secret_line();
         None
     }
 
     fn end(&mut self, report: &mut Report) -> Option<()> {
         let Some(element) = self.open.pop() else {
-            report.error(self.source.span(0, 0), message::xml_syntax("an end tag without a start tag"));
+            report.error(self.source.span(0, 0), syntax_message::xml_syntax("an end tag without a start tag"));
             return None;
         };
         match self.open.last_mut() {
@@ -148,7 +148,12 @@ impl Tree<'_> {
         match self.open.last_mut() {
             Some(element) => element.add_text(text, span, cdata, self.source),
             None if text.trim().is_empty() => {}
-            None => return refuse(report, span, message::xml_text_outside()),
+            None => {
+                let raw = self.source.slice(span);
+                let blank = raw.len() - raw.trim_start().len();
+                let span = self.source.span(span.offset + blank, span.offset + raw.trim_end().len());
+                return refuse(report, span, syntax_message::xml_text_outside());
+            }
         }
         Some(())
     }

@@ -1,10 +1,10 @@
 //! From XML elements to values; the rules are those of the module `xml`.
 
-use super::message;
 use super::node::{MapBuilder, Node, Span, Value};
 use super::report::Report;
 use super::scalar;
 use super::source::Source;
+use super::syntax_message;
 
 /// An attribute, its text as written and as a typed value.
 pub(super) struct Attribute {
@@ -46,7 +46,7 @@ impl Element {
     /// The root element as a flow.
     pub(super) fn into_flow(mut self, report: &mut Report) -> Option<Node> {
         if self.name != "flow" {
-            report.error(self.span, message::xml_root(&self.name));
+            report.error(self.span, syntax_message::xml_root(&self.name));
             return None;
         }
         for attribute in &mut self.attributes {
@@ -67,7 +67,7 @@ impl Element {
             return self.into_scalar();
         }
         if let Some(span) = self.text_span {
-            report.error(span, message::xml_mixed(&self.name)).hide_secret_line();
+            report.error(span, syntax_message::xml_mixed(&self.name)).hide_secret_line();
         }
         let item = if self.name == "tasks" { "task" } else { "item" };
         let is_list = self.attributes.is_empty() && self.children.iter().all(|child| child.name == item);
@@ -89,7 +89,7 @@ fn into_map(attributes: Vec<Attribute>, children: Vec<Element>, report: &mut Rep
     let mut map = MapBuilder::default();
     let mut insert = |key: String, span: Span, value: Node, report: &mut Report| {
         if let Err(first) = map.insert(key.clone(), span, value) {
-            report.error(span, message::xml_duplicate(&key, first));
+            report.error(span, syntax_message::xml_duplicate(&key, first));
         }
     };
     for attribute in attributes {

@@ -10,6 +10,7 @@ use super::node::{MapBuilder, Node, Span, Value};
 use super::report::Report;
 use super::scalar;
 use super::source::Source;
+use super::syntax_message;
 
 /// Deeper nesting is refused.
 pub(super) const DEPTH_MAX: usize = 64;
@@ -54,20 +55,20 @@ impl Tree<'_> {
         let span = self.span(at);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                report.error(span, message::second_document());
-                return None;
+                report.error(span, syntax_message::second_document());
+                None
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                report.error(span, message::yaml_alias());
+                report.error(span, syntax_message::yaml_alias());
                 self.value(Node::new(span, Value::Null), report)
             }
             Event::Anchor(..) => {
-                report.error(span, message::yaml_anchor());
+                report.error(span, syntax_message::yaml_anchor());
                 Some(())
             }
             Event::Scalar(text, style, _, tag) => {
                 if tag.is_some() {
-                    report.error(at.tag_span().map_or(span, |tag| self.span(tag)), message::yaml_tag());
+                    report.error(at.tag_span().map_or(span, |tag| self.span(tag)), syntax_message::yaml_tag());
                 }
                 if self.take_key(&text, span, report) {
                     return Some(());
@@ -76,7 +77,7 @@ impl Tree<'_> {
                 self.value(Node::new(span, value), report)
             }
             Event::SequenceStart(_, _, tag) | Event::MappingStart(_, _, tag) if tag.is_some() => {
-                report.error(at.tag_span().map_or(span, |tag| self.span(tag)), message::yaml_tag());
+                report.error(at.tag_span().map_or(span, |tag| self.span(tag)), syntax_message::yaml_tag());
                 None
             }
             Event::SequenceStart(..) => self.push(span, Open::List(Vec::new()), report),
@@ -102,7 +103,7 @@ impl Tree<'_> {
     fn take_key(&mut self, text: &str, span: Span, report: &mut Report) -> bool {
         let Some((_, Open::Map { key: key @ None, .. })) = self.open.last_mut() else { return false };
         if text == "<<" {
-            report.error(span, message::yaml_merge_key());
+            report.error(span, syntax_message::yaml_merge_key());
         }
         *key = Some((text.to_owned(), span));
         true
@@ -110,7 +111,7 @@ impl Tree<'_> {
 
     fn push(&mut self, span: Span, open: Open, report: &mut Report) -> Option<()> {
         if let Some((_, Open::Map { key: None, .. })) = self.open.last() {
-            report.error(span, message::key_not_text());
+            report.error(span, syntax_message::key_not_text());
             return None;
         }
         if self.open.len() == DEPTH_MAX {
@@ -132,7 +133,7 @@ impl Tree<'_> {
                     }
                 }
                 None => {
-                    report.error(node.span, message::key_not_text());
+                    report.error(node.span, syntax_message::key_not_text());
                     return None;
                 }
             },
@@ -143,14 +144,23 @@ impl Tree<'_> {
 
 fn scan_error(source: &Source, error: &ScanError, report: &mut Report) {
     let at = error.marker().byte_offset().unwrap_or_else(|| offset_of_char(source.text(), error.marker().index()));
-    let span = source.span(at, at + 1);
+    let span = source.span(before_tabs(source.text(), at, error), at + 1);
     let line = source.line(span.line).unwrap_or_default();
     let message = match error.kind() {
         ErrorKind::RecursionLimitExceeded => message::too_deep(DEPTH_MAX),
-        ErrorKind::DirectiveDisallowed => message::yaml_directive(),
-        kind => message::yaml_syntax(&kind.to_string(), line),
+        ErrorKind::DirectiveDisallowed => syntax_message::yaml_directive(),
+        kind => syntax_message::yaml_syntax(&kind.to_string(), line),
     };
     report.error(span, message).hide_secret_line();
+}
+
+/// The parser notices a tab when it stands behind it.
+fn before_tabs(text: &str, at: usize, error: &ScanError) -> usize {
+    let before = text.get(..at).unwrap_or_default();
+    match error.kind().to_string().contains("tab") {
+        true => before.trim_end_matches('\t').len(),
+        false => at,
+    }
 }
 
 fn offset_of_char(text: &str, index: usize) -> usize {

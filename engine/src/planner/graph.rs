@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aqueduct_model::PluginKind;
+use aqueduct_model::{Catalogue, PluginKind};
 
 use super::draft::Draft;
 use super::message;
@@ -35,6 +35,9 @@ pub(super) fn link(drafts: &[Draft], report: &mut Report) -> Links {
         let mut edges: Vec<PlannedEdge> = Vec::new();
         let mut broken = false;
         for input in &draft.def.from {
+            if report.is_full() {
+                break;
+            }
             match resolve(draft, input, drafts, &by_id) {
                 Ok(edge) if edges.contains(&edge) => {
                     let message = message::duplicate_input(&input.value);
@@ -106,13 +109,18 @@ pub(super) fn check_inputs(drafts: &[Draft], links: &Links, report: &mut Report)
 }
 
 /// Finds outputs that nobody reads, and a flow without a sink.
-pub(super) fn check_outputs(flow: &FlowDef, drafts: &[Draft], links: &Links, report: &mut Report) {
+pub(super) fn check_outputs(
+    flow: &FlowDef,
+    drafts: &[Draft],
+    links: &Links,
+    catalogue: &Catalogue,
+    report: &mut Report,
+) {
     let known = drafts.iter().all(|draft| draft.entry.is_some());
     let has_sink = drafts.iter().any(|draft| draft.kind() == Some(PluginKind::Sink));
     if known && !has_sink {
-        report
-            .error(flow.tasks_span, message::no_sink(["ConsoleOutput", "CSVOutput", "DuckDBOutput"]))
-            .of_setting("tasks");
+        let sinks = catalogue.entries().iter().filter(|entry| entry.kind() == PluginKind::Sink);
+        report.error(flow.tasks_span, message::no_sink(sinks.map(|entry| entry.name))).of_setting("tasks");
         return;
     }
     if links.broken.contains(&true) {

@@ -95,7 +95,7 @@ fn plan_flow(flow: &FlowDef, catalogue: &Catalogue, state_root: &Path, report: &
     let drafts = draft::drafts(flow, catalogue, report);
     let links = graph::link(&drafts, report);
     graph::check_inputs(&drafts, &links, report);
-    graph::check_outputs(flow, &drafts, &links, report);
+    graph::check_outputs(flow, &drafts, &links, catalogue, report);
     let order = graph::order(&drafts, &links, report)?;
     let plan = draft::build(flow, &drafts, &links, &order, state_root)?;
     changes::check(&plan, &drafts, &order, report);

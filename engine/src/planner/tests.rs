@@ -50,7 +50,7 @@ fn a_plan_is_in_topological_order_with_defaults() {
     assert_eq!(plan.tasks[0].delay.as_secs(), 2);
     let unread: Vec<&str> = warnings.0.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(unread.len(), 2, "{unread:?}");
-    assert!(unread[0].contains("`small`") && unread[1].contains("`rest`"), "{unread:?}");
+    assert!(unread[0].contains("`rest`") && unread[1].contains("`small`"), "{unread:?}");
 }
 
 #[test]

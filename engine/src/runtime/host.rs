@@ -38,6 +38,11 @@ impl Host {
         Ok(Self { runtime })
     }
 
+    /// Runs a future without flows, on this thread; it may block.
+    pub fn wait_on<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
+    }
+
     /// Runs a future with flows around it, on this thread. Flows that still run when it ends are torn down.
     pub fn block_on<F: Future>(&self, program: impl FnOnce(FlowStarter) -> F) -> F::Output {
         let starter = FlowStarter { runtime: self.runtime.handle().clone() };

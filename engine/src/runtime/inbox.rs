@@ -39,7 +39,7 @@ struct Input {
     receiver: Receiver,
     state: InputState,
     watermark: Option<Watermark>,
-    /// Positions of the sources behind this input, as of its last barrier.
+    /// Positions of the sources behind this input, as of its last barrier or its end.
     positions: Arc<Positions>,
 }
 
@@ -63,7 +63,7 @@ impl Inbox {
         Self { inputs, turn: 0, aligning: None, watermark: None, ended: false, cancel }
     }
 
-    /// The positions of all sources upstream, as of each input's last barrier.
+    /// The positions of all sources upstream, as of each input's last barrier or its end.
     pub(crate) fn positions(&self) -> Positions {
         let mut merged = Positions::new();
         for input in &self.inputs {
@@ -96,7 +96,10 @@ impl Inbox {
                     }
                 }
                 Element::Barrier(barrier) => self.align(port, barrier)?,
-                Element::End => self.inputs[port].state = InputState::Ended,
+                Element::End { positions } => {
+                    self.inputs[port].positions = positions;
+                    self.inputs[port].state = InputState::Ended;
+                }
             }
         }
     }
@@ -221,11 +224,16 @@ mod tests {
     #[tokio::test]
     async fn an_ended_input_counts_as_aligned() {
         let (mut senders, mut inbox) = inbox(2);
-        senders[0].send_control(Element::End).unwrap();
+        let end = |source: &str| Element::End {
+            positions: Arc::new(Positions::from([(source.to_owned(), Position::single("", 9.into()))])),
+        };
+        senders[0].send_control(end("a")).unwrap();
         senders[1].send_control(barrier(1, "b", 1)).unwrap();
-        senders[1].send_control(Element::End).unwrap();
-        assert!(matches!(inbox.next().await.unwrap(), Incoming::Barrier(_)));
+        senders[1].send_control(end("b")).unwrap();
+        let Incoming::Barrier(aligned) = inbox.next().await.unwrap() else { panic!("the barrier of the open input") };
+        assert_eq!(aligned.positions.keys().collect::<Vec<_>>(), ["a", "b"], "where the ended source ended counts");
         assert!(matches!(inbox.next().await.unwrap(), Incoming::End));
+        assert_eq!(inbox.positions()["b"], Position::single("", 9.into()));
     }
 
     #[tokio::test]

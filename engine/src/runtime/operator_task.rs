@@ -62,7 +62,8 @@ impl OperatorTask {
                     if !finished {
                         self.operator.finish(&mut self.outbox).await?;
                     }
-                    self.outbox.broadcast(&Element::End)?;
+                    let positions = Arc::new(self.inbox.positions());
+                    self.outbox.broadcast(&Element::End { positions })?;
                     self.events.send(Event::Finished).await;
                     return self.wait_for_exit().await;
                 }

@@ -127,7 +127,9 @@ impl SourceTask {
                 }
                 self.end_replay().await?;
                 self.state.finished = true;
-                self.outbox.broadcast(&Element::End)?;
+                let position = self.source.position().ok_or_else(|| Error::bug("a source ended inside a transaction"))?;
+                let positions = Arc::new(Positions::from([(self.context.task.clone(), position)]));
+                self.outbox.broadcast(&Element::End { positions })?;
                 self.events.send(Event::Finished).await;
             }
         }

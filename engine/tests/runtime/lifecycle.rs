@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aqueduct_engine::runtime::{FlowState, Host};
 
-use crate::world::{SharedDisk, World, disk, held, plan};
+use crate::world::{SharedDisk, World, disk, held, plan, recorded_rows};
 
 fn world(disk: &SharedDisk, rows: i64) -> Arc<World> {
     Arc::new(World { disk: disk.clone(), rows, batch: 3, lenient: true })
@@ -77,6 +77,8 @@ fn a_finished_flow_run_again_reads_only_what_is_new() {
         assert_eq!(end, FlowState::Finished);
         // 500 ends inside a round of transactions, which counts as a boundary at the end of the data only.
         assert_eq!(held(&disk, "loose")["left"], (0..rows).collect::<Vec<_>>());
+        let ends = recorded_rows(&disk, "table");
+        assert_eq!((ends["left"], ends["right"]), (rows, rows), "the ledger says where the ended sources ended");
     }
 }
 

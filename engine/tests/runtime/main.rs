@@ -2,4 +2,5 @@
 
 mod exactly_once;
 mod lifecycle;
+mod planted_bugs;
 mod world;

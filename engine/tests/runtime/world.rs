@@ -339,6 +339,7 @@ fn entry(build: Build) -> PluginEntry {
         example: "",
         schema: || schemars::schema_for!(u8),
         check: |_| Ok(Properties::source()),
+        doctor: |_| Vec::new(),
         build,
     }
 }
@@ -404,12 +405,27 @@ pub fn held(disk: &SharedDisk, sink: &str) -> BTreeMap<String, Vec<i64>> {
     by_source
 }
 
+/// Plants the protocol bug that the environment names, if it does: see `planted_bugs`.
+fn plant() {
+    if let Ok(bug) = std::env::var("AQUEDUCT_PLANTED") {
+        fail::cfg(bug, "return").expect("a script that fail understands");
+    }
+}
+
 /// A disk with this script.
 pub fn disk(seed: u64, one_in: u64, left: u32, panics: bool) -> SharedDisk {
+    plant();
     Arc::new(Mutex::new(Disk { faults: Faults { seed, one_in, left, panics }, ..Disk::default() }))
 }
 
 /// Opens of all generations so far.
 pub fn opens(disk: &SharedDisk) -> u64 {
     lock(disk).opens
+}
+
+/// Where a sink's own ledger says that each source ended.
+pub fn recorded_rows(disk: &SharedDisk, sink: &str) -> BTreeMap<String, i64> {
+    let target = lock(disk).sinks.get(sink).cloned().unwrap_or_default();
+    let positions = target.recorded.unwrap_or_default().cut.positions;
+    positions.iter().map(|(source, position)| (source.clone(), row_of(position))).collect()
 }

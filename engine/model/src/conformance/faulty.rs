@@ -118,7 +118,11 @@ impl Script {
         let mut strikes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         strikes.calls.push(call);
         let nth = strikes.calls.iter().filter(|made| **made == call).count();
-        strikes.planned.iter().find(|(planned, at, _)| *planned == call && *at == nth).map(|(_, _, fault)| fault.clone())
+        strikes
+            .planned
+            .iter()
+            .find(|(planned, at, _)| *planned == call && *at == nth)
+            .map(|(_, _, fault)| fault.clone())
     }
 
     async fn run<T>(&self, call: Call, inner: impl Future<Output = Result<T>>) -> Result<T> {

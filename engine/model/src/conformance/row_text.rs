@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 
+use crate::bad_row::showable;
 use crate::{Batch, Error, Op, Result};
 
 /// What stands for NULL in a row's text.
@@ -22,11 +23,11 @@ pub type Tables = BTreeMap<String, Vec<String>>;
 /// `Bug` for a column whose values cannot be shown.
 pub fn record_texts(rows: &RecordBatch) -> Result<Vec<String>> {
     let options = FormatOptions::default().with_null(NULL_TEXT);
-    let mut columns = Vec::with_capacity(rows.num_columns());
-    for column in rows.columns() {
-        let formatter = ArrayFormatter::try_new(column.as_ref(), &options)
-            .map_err(|error| Error::bug("cannot show a column's values").with_source(error))?;
-        columns.push(formatter);
+    let failed = |error| Error::bug("cannot show a column's values").with_source(error);
+    let shown: Vec<ArrayRef> = rows.columns().iter().map(showable).collect();
+    let mut columns = Vec::with_capacity(shown.len());
+    for column in &shown {
+        columns.push(ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?);
     }
     let mut texts = Vec::with_capacity(rows.num_rows());
     for row in 0..rows.num_rows() {
@@ -36,7 +37,7 @@ pub fn record_texts(rows: &RecordBatch) -> Result<Vec<String>> {
     Ok(texts)
 }
 
-/// The rows of a batch as `table op row` texts; values that are absent show as `-`.
+/// The rows of a batch as `table op row` texts; columns that are absent are named behind it.
 ///
 /// # Errors
 /// `Bug` for a column whose values cannot be shown.

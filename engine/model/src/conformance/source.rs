@@ -112,8 +112,14 @@ async fn read(
     caught(source.open(&SourceContext::default(), resume)).await?;
     let budget = case.budget(batch_rows, until);
     let started_at = source.position();
-    let mut run =
-        Run { rows: Vec::new(), marks: Vec::new(), ended_at: None, finished: false, bad: 0, started_at: started_at.clone() };
+    let mut run = Run {
+        rows: Vec::new(),
+        marks: Vec::new(),
+        ended_at: None,
+        finished: false,
+        bad: 0,
+        started_at: started_at.clone(),
+    };
     run.marks.extend(started_at.map(|position| (0, position)));
     let mut idle_polls = 0;
     while run.rows.len() < rows_max && idle_polls < case.idle_polls_max {
@@ -124,7 +130,10 @@ async fn read(
                 report.holds(batch.num_rows() > 0, "a batch is not empty");
                 report.holds(
                     batch.num_rows() <= batch_rows + 1,
-                    format!("a poll takes at most {batch_rows} rows (one more to end an update), not {}", batch.num_rows()),
+                    format!(
+                        "a poll takes at most {batch_rows} rows (one more to end an update), not {}",
+                        batch.num_rows()
+                    ),
                 );
                 run.rows.extend(batch_texts(&batch)?);
             }

@@ -25,8 +25,10 @@ pub(super) async fn check(case: &SinkCase, report: &mut Report) {
 fn refused<T>(outcome: Result<T>, what: &str, report: &mut Report) {
     match outcome {
         Ok(_) => report.violated(format!("{what} is refused, but it succeeded")),
-        Err(error) => report
-            .holds(error.kind() == ErrorKind::State, format!("{what} is refused with an error of kind state, not {error:?}")),
+        Err(error) => report.holds(
+            error.kind() == ErrorKind::State,
+            format!("{what} is refused with an error of kind state, not {error:?}"),
+        ),
     }
 }
 

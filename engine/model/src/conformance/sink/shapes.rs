@@ -73,9 +73,7 @@ async fn new_column(case: &SinkCase, report: &mut Report) -> Result<()> {
     let mut writer = Writer::start(&target, 1, 0).await?;
     writer.epoch(vec![before.inserts(0..10)?]).await?;
     writer.write(before.inserts(10..20)?).await?;
-    writer
-        .schema(SchemaChange::new(after.relation().clone(), Change::AddColumns(vec!["note".to_owned()])))
-        .await?;
+    writer.schema(SchemaChange::new(after.relation().clone(), Change::AddColumns(vec!["note".to_owned()]))).await?;
     writer.write(after.inserts(20..30)?).await?;
     writer.end_epoch().await?;
     writer.epoch(vec![after.inserts(30..40)?]).await?;

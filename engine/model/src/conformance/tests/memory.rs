@@ -126,7 +126,9 @@ impl Sink for MemorySink {
 
     async fn claim(&mut self, claim: &Claim) -> Result<()> {
         let mut content = self.store.0.lock().unwrap();
-        if content.recorded.as_ref().is_some_and(|recorded| recorded.token >= claim.token) && self.flaw != Flaw::AnyClaim {
+        if content.recorded.as_ref().is_some_and(|recorded| recorded.token >= claim.token)
+            && self.flaw != Flaw::AnyClaim
+        {
             return Err(Error::new(ErrorKind::State, "the token is not the highest"));
         }
         self.token = claim.token;
@@ -167,7 +169,8 @@ impl Sink for MemorySink {
     async fn commit(&mut self, epoch: Epoch, prepared: &PreparedCommit) -> Result<()> {
         let mut content = self.store.0.lock().unwrap();
         self.fenced(&content)?;
-        let cut: Cut = serde_json::from_value(prepared.0.clone()).map_err(|_| Error::bug("a prepared commit of another sink"))?;
+        let cut: Cut =
+            serde_json::from_value(prepared.0.clone()).map_err(|_| Error::bug("a prepared commit of another sink"))?;
         let done = content.recorded.as_ref().map_or(Epoch(0), |recorded| recorded.cut.epoch);
         if epoch <= done && self.flaw != Flaw::CommitsTwice {
             return Ok(());

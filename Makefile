@@ -1,0 +1,71 @@
+# Everything a developer types. On a fresh Debian machine `make demo` and `make test` install what is missing, as root
+# or with sudo. Quick builds share one set of artifacts: every target uses the same selection and features.
+
+SHELL := /bin/sh
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+QUICK := --workspace --features failpoints --locked
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DUCKDB := $(or $(DUCKDB_LIB_DIR),$(CURDIR)/.deps/duckdb)
+PAGES := --out docs/plugins --readme README.md --readme README.zh-CN.md
+KILLS ?= 2000
+
+.PHONY: help setup build release demo test torture mutants bench docs docs-check fmt fmt-check clippy deny
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo            build, then see the product work in under a minute, without a server
+## make test            every test: unit, property, conformance, system, documentation
+## make build           the quick build of both, as bin/aqueduct
+## make release         the optimised build, as bin/aqueduct
+## make bench           the figures of benches/README.md, from a release build
+## make torture KILLS=n kill -9 the daemon n times under load (2000)
+## make mutants         planted protocol bugs: does the suite catch every one?
+## make docs            renew docs/plugins and the plugin tables
+## make fmt clippy deny format; lints as errors; licences, sources, advisories
+## make setup           install what is missing and nothing else
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	cargo build $(QUICK)
+	@scripts/place.sh $(TARGET)/debug/aqueduct $(DUCKDB)
+
+release: setup
+	cargo build --release --locked
+	@scripts/place.sh $(TARGET)/release/aqueduct $(DUCKDB)
+
+demo: build
+	bin/aqueduct demo
+
+test: setup
+	@scripts/timed.sh "make test" cargo test $(QUICK) --no-fail-fast
+
+torture: setup
+	AQUEDUCT_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --test '*' -- crash_recovery --nocapture
+
+mutants: setup
+	scripts/mutants.sh
+
+bench: release
+	LD_LIBRARY_PATH=$(DUCKDB) cargo bench --locked --package aqueduct --benches
+
+docs: build
+	bin/aqueduct plugins docs $(PAGES)
+
+docs-check: build
+	bin/aqueduct plugins docs $(PAGES) --check
+
+fmt: setup
+	cargo fmt --all
+
+fmt-check: setup
+	cargo fmt --all --check
+
+clippy: setup
+	cargo clippy $(QUICK) --all-targets -- --deny warnings
+
+deny: setup
+	scripts/deny.sh

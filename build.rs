@@ -1,0 +1,26 @@
+//! Lets the program and its tests find the prebuilt DuckDB library at run time.
+
+use std::path::Path;
+
+/// Where the library lies seen from the program's own folder: beside it, in an installation's `lib`, or where
+/// `make setup` puts it, seen from `bin`, `target/<profile>` and `target/<profile>/deps`.
+const FOLDERS: [&str; 5] = ["", "/../lib", "/../.deps/duckdb", "/../../.deps/duckdb", "/../../../.deps/duckdb"];
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=DUCKDB_LIB_DIR");
+    println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_FEATURE_DUCKDB_BUNDLED").is_some() {
+        return;
+    }
+    for folder in FOLDERS {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN{folder}");
+    }
+    // A build that is only for this machine finds the library wherever the target folder is; a release names no path
+    // of the machine that built it.
+    let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if let Some(folder) = std::env::var_os("DUCKDB_LIB_DIR").filter(|_| !release) {
+        let folder = Path::new(&folder);
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+    }
+}

@@ -1,0 +1,14 @@
+//! `CdcInput`: the changes of a database as a stream, whatever the database.
+//!
+//! This folder holds what all engines share: the plugin, its settings and their meaning. Each engine lives with its
+//! system (`sqlite/cdc`). What every engine promises: existing rows first, then every change, in order and by whole
+//! transactions; a position that a restart goes on from; an error and never a gap when the source no longer has what
+//! comes next. What it does not do: write to the source, except for what an engine needs to see changes at all.
+
+mod config;
+mod plugin;
+
+pub use config::{CdcConfig, Engine, LostPosition, SnapshotMode};
+pub(crate) use config::DEFAULT_LOG;
+pub(crate) use plugin::ENTRY;
+pub use plugin::{Finding, check, remove_capture};

@@ -1,0 +1,248 @@
+//! Columns of text become columns of types.
+
+use std::sync::Arc;
+
+use aqueduct_model::{Error, Result};
+use arrow::array::timezone::Tz;
+use arrow::array::types::{
+    ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Time64MicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanBuilder, Decimal128Array, NullBufferBuilder, PrimitiveArray, StringArray,
+};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use arrow::datatypes::{
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+
+use super::number;
+use super::records::Records;
+
+/// Room for a cell of text, to begin with.
+const TEXT_BYTES: usize = 16;
+
+/// How cells are read, the same for all columns.
+#[derive(Debug, Clone)]
+pub(super) struct CellRules {
+    /// Texts that mean NULL.
+    pub(super) null_values: Vec<String>,
+    /// Take white space off cells that are not quoted.
+    pub(super) trim: bool,
+}
+
+/// Records whose cell could not be read, in rising order; their cells are NULL in the column.
+pub(super) type Unreadable = Vec<usize>;
+
+impl CellRules {
+    /// The text of a cell, `None` for NULL. In a column of text, quotes keep a cell from being NULL.
+    pub(super) fn value<'a>(&self, (text, quoted): (&'a str, bool), is_text: bool) -> Option<&'a str> {
+        if quoted && is_text {
+            return Some(text);
+        }
+        let text = if self.trim && !quoted { text.trim() } else { text };
+        let is_null = match self.null_values.as_slice() {
+            [only] => only == text,
+            several => several.iter().any(|null| null == text),
+        };
+        (!is_null).then_some(text)
+    }
+
+    /// The texts of one column; `None` for NULL.
+    fn values<'a>(
+        &'a self,
+        records: Records<'a>,
+        column: usize,
+    ) -> impl ExactSizeIterator<Item = Option<&'a str>> + 'a {
+        records.column(column).map(move |cell| self.value(cell, false))
+    }
+
+    /// Reads one column.
+    ///
+    /// # Errors
+    /// `Bug` for a type that no setting leads to.
+    pub(super) fn column(
+        &self,
+        records: Records<'_>,
+        column: usize,
+        kind: &DataType,
+    ) -> Result<(ArrayRef, Unreadable)> {
+        match kind {
+            DataType::Utf8 => self.strings(records, column),
+            DataType::Boolean => Ok(self.bools(records, column)),
+            DataType::Int8 => Ok(self.parsed::<Int8Type>(records, column)),
+            DataType::Int16 => Ok(self.parsed::<Int16Type>(records, column)),
+            DataType::Int32 => Ok(self.parsed::<Int32Type>(records, column)),
+            DataType::Int64 => Ok(self.parsed::<Int64Type>(records, column)),
+            DataType::UInt8 => Ok(self.parsed::<UInt8Type>(records, column)),
+            DataType::UInt16 => Ok(self.parsed::<UInt16Type>(records, column)),
+            DataType::UInt32 => Ok(self.parsed::<UInt32Type>(records, column)),
+            DataType::UInt64 => Ok(self.parsed::<UInt64Type>(records, column)),
+            DataType::Float32 => Ok(self.parsed::<Float32Type>(records, column)),
+            DataType::Float64 => Ok(self.parsed::<Float64Type>(records, column)),
+            DataType::Date32 => Ok(self.parsed::<Date32Type>(records, column)),
+            DataType::Time64(TimeUnit::Microsecond) => Ok(self.parsed::<Time64MicrosecondType>(records, column)),
+            DataType::Decimal128(precision, scale) => self.decimals(records, column, *precision, *scale),
+            DataType::Timestamp(unit, zone) => self.timestamps(records, column, *unit, zone.as_deref()),
+            DataType::Binary => self.binaries(records, column),
+            other => Err(Error::bug(format!("a CSV column of type {other}"))),
+        }
+    }
+
+    fn primitives<T: ArrowPrimitiveType>(
+        &self,
+        records: Records<'_>,
+        column: usize,
+        parse: impl Fn(&str) -> Option<T::Native>,
+    ) -> (PrimitiveArray<T>, Unreadable) {
+        let mut values = Vec::with_capacity(records.len());
+        let mut nulls = NullBufferBuilder::new(records.len());
+        let mut unreadable = Vec::new();
+        for (record, cell) in self.values(records, column).enumerate() {
+            let Some(text) = cell else {
+                values.push(T::default_value());
+                nulls.append_null();
+                continue;
+            };
+            match parse(text) {
+                Some(value) => {
+                    values.push(value);
+                    nulls.append_non_null();
+                }
+                None => {
+                    unreadable.push(record);
+                    values.push(T::default_value());
+                    nulls.append_null();
+                }
+            }
+        }
+        (PrimitiveArray::new(ScalarBuffer::from(values), nulls.finish()), unreadable)
+    }
+
+    fn parsed<T: Parser>(&self, records: Records<'_>, column: usize) -> (ArrayRef, Unreadable) {
+        let (array, unreadable) = self.primitives::<T>(records, column, T::parse);
+        (Arc::new(array), unreadable)
+    }
+
+    fn decimals(
+        &self,
+        records: Records<'_>,
+        column: usize,
+        precision: u8,
+        scale: i8,
+    ) -> Result<(ArrayRef, Unreadable)> {
+        let places = scale.unsigned_abs();
+        let (array, unreadable) = self.primitives(records, column, |text| number::decimal(text, precision, places));
+        let array: Decimal128Array = array;
+        let array = array
+            .with_precision_and_scale(precision, scale)
+            .map_err(|error| Error::bug("a decimal type was not checked").with_source(error))?;
+        Ok((Arc::new(array), unreadable))
+    }
+
+    fn timestamps(
+        &self,
+        records: Records<'_>,
+        column: usize,
+        unit: TimeUnit,
+        zone: Option<&str>,
+    ) -> Result<(ArrayRef, Unreadable)> {
+        let tz: Tz = zone
+            .unwrap_or("+00:00")
+            .parse()
+            .map_err(|error| Error::bug("a time zone was not checked").with_source(error))?;
+        let moment = |text: &str| string_to_datetime(&tz, text).ok();
+        let zone: Option<Arc<str>> = zone.map(Into::into);
+        Ok(match unit {
+            TimeUnit::Second => {
+                let (array, unreadable) = self.primitives::<TimestampSecondType>(records, column, |text| {
+                    moment(text).filter(|at| at.timestamp_subsec_nanos() == 0).map(|at| at.timestamp())
+                });
+                (Arc::new(array.with_timezone_opt(zone)), unreadable)
+            }
+            TimeUnit::Millisecond => {
+                let (array, unreadable) = self.primitives::<TimestampMillisecondType>(records, column, |text| {
+                    moment(text)
+                        .filter(|at| at.timestamp_subsec_nanos() % 1_000_000 == 0)
+                        .map(|at| at.timestamp_millis())
+                });
+                (Arc::new(array.with_timezone_opt(zone)), unreadable)
+            }
+            TimeUnit::Microsecond => {
+                let (array, unreadable) = self.primitives::<TimestampMicrosecondType>(records, column, |text| {
+                    moment(text).filter(|at| at.timestamp_subsec_nanos() % 1_000 == 0).map(|at| at.timestamp_micros())
+                });
+                (Arc::new(array.with_timezone_opt(zone)), unreadable)
+            }
+            TimeUnit::Nanosecond => {
+                let (array, unreadable) = self.primitives::<TimestampNanosecondType>(records, column, |text| {
+                    moment(text).and_then(|at| at.timestamp_nanos_opt())
+                });
+                (Arc::new(array.with_timezone_opt(zone)), unreadable)
+            }
+        })
+    }
+
+    fn bools(&self, records: Records<'_>, column: usize) -> (ArrayRef, Unreadable) {
+        let mut builder = BooleanBuilder::with_capacity(records.len());
+        let mut unreadable = Vec::new();
+        for (record, cell) in self.values(records, column).enumerate() {
+            let value = cell.map(bool_of);
+            if value == Some(None) {
+                unreadable.push(record);
+            }
+            builder.append_option(value.flatten());
+        }
+        (Arc::new(builder.finish()), unreadable)
+    }
+
+    fn strings(&self, records: Records<'_>, column: usize) -> Result<(ArrayRef, Unreadable)> {
+        let mut bytes = Vec::with_capacity(records.len() * TEXT_BYTES);
+        let mut offsets = Vec::with_capacity(records.len() + 1);
+        offsets.push(0i32);
+        let mut nulls = NullBufferBuilder::new(records.len());
+        for cell in records.column(column) {
+            let text = self.value(cell, true);
+            bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
+            offsets.push(bytes.len() as i32);
+            nulls.append(text.is_some());
+        }
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        let array = StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls.finish())
+            .map_err(|error| Error::bug("checked text is not UTF-8").with_source(error))?;
+        Ok((Arc::new(array), Vec::new()))
+    }
+
+    fn binaries(&self, records: Records<'_>, column: usize) -> Result<(ArrayRef, Unreadable)> {
+        let mut bytes = Vec::new();
+        let mut offsets = vec![0i32];
+        let mut nulls = NullBufferBuilder::new(records.len());
+        let mut unreadable = Vec::new();
+        for (record, cell) in self.values(records, column).enumerate() {
+            let read = cell.map(|text| number::hex(text, &mut bytes));
+            if read == Some(None) {
+                unreadable.push(record);
+            }
+            nulls.append(read == Some(Some(())));
+            offsets.push(bytes.len() as i32);
+        }
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        let array = BinaryArray::try_new(offsets, Buffer::from_vec(bytes), nulls.finish())
+            .map_err(|error| Error::bug("cannot build a binary column").with_source(error))?;
+        Ok((Arc::new(array), unreadable))
+    }
+}
+
+/// What people write for truth.
+fn bool_of(text: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(&["true", "t", "yes", "y", "1"]) {
+        Some(true)
+    } else if is(&["false", "f", "no", "n", "0"]) {
+        Some(false)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,19 @@
+//! DuckDB: a sink.
+//!
+//! Promises what every transactional sink promises (see `sql_target`): an epoch's rows, DDL and progress are one
+//! transaction. Rows are loaded by the Arrow appender into a temporary table and merged from there.
+//!
+//! It does not do: sharing the file with another process (DuckDB allows one), nested types.
+
+mod config;
+mod constraints;
+mod error;
+mod inspect;
+mod load;
+mod merge;
+mod shared;
+mod sink;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use config::ENTRY;

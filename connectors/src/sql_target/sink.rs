@@ -1,0 +1,265 @@
+//! The transactional sink: buffers an epoch, then commits it whole together with the ledger's row.
+
+use std::collections::HashMap;
+
+use aqueduct_model::{
+    BadRow, BadRows, Batch, Claim, Cut, Epoch, Error, ErrorKind, PreparedCommit, Recorded, Result, SchemaChange, Sink,
+    SinkContext, SinkInput, Token,
+};
+use async_trait::async_trait;
+
+use super::compaction::{FoldMode, fold};
+use super::images::Images;
+use super::table::Preparation;
+use super::{Changes, Database, Mode, Table, TargetOptions, catalog, fault, ledger, multiset, resolve};
+
+/// Opens a connection. With `false` a target that does not exist is `None`; with `true` it is created and made ready
+/// for writing.
+pub(crate) type Connect = Box<dyn Fn(bool) -> Result<Option<Box<dyn Database>>> + Send>;
+
+/// Applied before the epoch ends even if small: row numbers inside a group are 32 bits wide.
+const GROUP_ROWS_MAX: usize = 4 << 20;
+
+/// A transactional SQL sink. See the module's documentation for its promises.
+pub(crate) struct SqlSink {
+    options: TargetOptions,
+    connect: Connect,
+    database: Option<Box<dyn Database>>,
+    context: SinkContext,
+    token: Token,
+    committed: Epoch,
+    in_transaction: bool,
+    /// Tables that are ready, by their name in the target.
+    tables: HashMap<String, Table>,
+    /// What was written and not yet applied, in order.
+    pending: Vec<SinkInput>,
+    pending_bytes: u64,
+    pending_rows: usize,
+}
+
+impl SqlSink {
+    /// A sink that connects when it is opened.
+    pub fn new(options: TargetOptions, connect: Connect) -> Self {
+        Self {
+            options,
+            connect,
+            database: None,
+            context: SinkContext::default(),
+            token: Token::default(),
+            committed: Epoch::default(),
+            in_transaction: false,
+            tables: HashMap::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            pending_rows: 0,
+        }
+    }
+
+    fn database(&mut self) -> Result<&mut dyn Database> {
+        match &mut self.database {
+            Some(database) => Ok(database.as_mut()),
+            None => Err(Error::bug("a sink was written before it was claimed")),
+        }
+    }
+
+    /// Opens the epoch's transaction, once.
+    fn begin(&mut self) -> Result<()> {
+        if self.in_transaction {
+            return Ok(());
+        }
+        fault::point("sink.begin", &self.context.flow)?;
+        let database = self.database()?;
+        let begin = database.dialect().begin();
+        database.execute(begin, &[])?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    /// Ends the transaction. An error leaves open whether it was committed: the next `open` will see.
+    fn commit_transaction(&mut self) -> Result<()> {
+        let result = self.database()?.execute("COMMIT", &[]);
+        self.in_transaction = false;
+        result.map(drop).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the target did not confirm a commit; it may or may not be done").with_source(error)
+        })
+    }
+
+    /// Brings everything that is buffered into the transaction.
+    fn drain(&mut self, bad: &mut BadRows) -> Result<()> {
+        self.begin()?;
+        self.pending_bytes = 0;
+        self.pending_rows = 0;
+        // Batches of one table between two DDL statements form one group, however they interleave with other tables.
+        let mut groups: Vec<(String, Vec<Batch>)> = Vec::new();
+        for input in std::mem::take(&mut self.pending) {
+            match input {
+                SinkInput::Batch(batch) => self.gather(batch, &mut groups, bad)?,
+                SinkInput::Schema(change) => self.follow(&change, &mut groups, bad)?,
+            }
+        }
+        if fault::planted("mutant.sink_commit_splits_epoch", &self.context.flow) {
+            let half = groups.len().div_ceil(2);
+            for (name, batches) in groups.drain(..half) {
+                self.apply(&name, batches, bad)?;
+            }
+            self.commit_transaction()?;
+            self.begin()?;
+        }
+        for (name, batches) in groups {
+            self.apply(&name, batches, bad)?;
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, batch: Batch, groups: &mut Vec<(String, Vec<Batch>)>, bad: &mut BadRows) -> Result<()> {
+        let name = self.options.table_name(batch.relation().name());
+        if !self.tables.get(&name).is_some_and(|table| table.takes(batch.relation())) {
+            self.apply_group(&name, groups, bad)?;
+            let table = self.preparation()?.prepare(&name, batch.relation())?;
+            self.tables.insert(name.clone(), table);
+        }
+        match groups.iter_mut().find(|(group, _)| *group == name) {
+            Some((_, batches)) => batches.push(batch),
+            None => groups.push((name, vec![batch])),
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, change: &SchemaChange, groups: &mut Vec<(String, Vec<Batch>)>, bad: &mut BadRows) -> Result<()> {
+        let name = self.options.table_name(change.relation.name());
+        self.apply_group(&name, groups, bad)?;
+        if let aqueduct_model::Change::RenameTable { from } = &change.change {
+            let from = self.options.table_name(from);
+            self.apply_group(&from, groups, bad)?;
+            self.tables.remove(&from);
+        }
+        self.tables.remove(&name);
+        self.preparation()?.follow(&name, change)
+    }
+
+    fn preparation(&mut self) -> Result<Preparation<'_>> {
+        match &mut self.database {
+            Some(database) => {
+                Ok(Preparation { database: database.as_mut(), options: &self.options, context: &self.context })
+            }
+            None => Err(Error::bug("a sink was written before it was claimed")),
+        }
+    }
+
+    fn apply_group(&mut self, name: &str, groups: &mut Vec<(String, Vec<Batch>)>, bad: &mut BadRows) -> Result<()> {
+        match groups.iter().position(|(group, _)| group == name) {
+            Some(index) => {
+                let (_, batches) = groups.remove(index);
+                self.apply(name, batches, bad)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Compacts the batches of one table and applies them inside the transaction.
+    fn apply(&mut self, name: &str, batches: Vec<Batch>, bad: &mut BadRows) -> Result<()> {
+        let flow = self.context.flow.as_str();
+        let Some(table) = self.tables.get(name) else {
+            return Err(Error::bug(format!("table {name} was not prepared")));
+        };
+        let Some(database) = &mut self.database else {
+            return Err(Error::bug("a sink was written before it was claimed"));
+        };
+        let images = Images::new(table, batches)?;
+        let (changes, refused) = compact(database.as_mut(), table, &images, flow)?;
+        for (row, reason) in refused {
+            let (batch, row) = images.origin(row);
+            bad.reject(BadRow::of_batch(batch, row, reason))?;
+        }
+        for refused in database.apply(table, &changes)? {
+            let (batch, row) = images.origin(changes.origin(refused.row));
+            bad.reject(BadRow::of_batch(batch, row, refused.reason))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a group of batches comes to, and the rows that cannot be used.
+fn compact(database: &mut dyn Database, table: &Table, images: &Images, flow: &str) -> Result<(Changes, Vec<(u32, String)>)> {
+    if table.mode == Mode::Append {
+        if !images.append_only() {
+            return Err(Error::config(format!("mode append cannot apply updates or deletes of {}", table.relation.name()))
+                .with_setting("mode")
+                .with_hint("use `mode: upsert` to keep the target in step, or drop changes before this task with Filter"));
+        }
+        return Ok((Changes { rows: images.batches(), ..Changes::default() }, Vec::new()));
+    }
+    if table.key.is_empty() {
+        return multiset::net(images);
+    }
+    let mode = FoldMode {
+        keep_dead: table.soft_delete(),
+        keep_first: fault::planted("mutant.sink_compaction_keeps_first", flow),
+    };
+    let mut folded = fold(images, &table.key, mode)?;
+    let changes = resolve::resolve(database, table, images, &mut folded)?;
+    Ok((changes, folded.refused))
+}
+
+#[async_trait]
+impl Sink for SqlSink {
+    async fn open(&mut self, context: &SinkContext) -> Result<Option<Recorded>> {
+        self.context = context.clone();
+        let Some(mut database) = (self.connect)(false)? else { return Ok(None) };
+        let recorded = ledger::recorded(database.as_mut(), context)?;
+        self.database = Some(database);
+        Ok(recorded)
+    }
+
+    async fn claim(&mut self, claim: &Claim) -> Result<()> {
+        // Opened anew for writing: `open` was to change nothing, and a file that did not exist may be created now.
+        self.database = None;
+        self.database = (self.connect)(true)?;
+        self.begin()?;
+        let context = self.context.clone();
+        let database = self.database()?;
+        let fresh = ledger::claim(database, &context, claim)?;
+        catalog::start(database, &context, fresh)?;
+        self.commit_transaction()?;
+        self.token = claim.token;
+        self.committed = claim.cut.epoch;
+        Ok(())
+    }
+
+    async fn write(&mut self, input: SinkInput, bad: &mut BadRows) -> Result<()> {
+        fault::point("sink.write", &self.context.flow)?;
+        if let SinkInput::Batch(batch) = &input {
+            if batch.num_rows() == 0 {
+                return Ok(());
+            }
+            self.pending_bytes += batch.memory_bytes() as u64;
+            self.pending_rows += batch.num_rows();
+        }
+        self.pending.push(input);
+        if self.pending_bytes >= self.options.staging_bytes || self.pending_rows >= GROUP_ROWS_MAX {
+            self.drain(bad)?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, cut: &Cut, bad: &mut BadRows) -> Result<Option<PreparedCommit>> {
+        fault::point("sink.flush", &self.context.flow)?;
+        self.drain(bad)?;
+        let (context, token, previous) = (self.context.clone(), self.token, self.committed);
+        ledger::advance(self.database()?, &context, token, previous, cut)?;
+        fault::point("sink.commit_before", &self.context.flow)?;
+        self.commit_transaction()?;
+        fault::point("sink.commit_after_no_reply", &self.context.flow)?;
+        self.committed = cut.epoch;
+        Ok(None)
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.pending.clear();
+        self.tables.clear();
+        // Dropping a connection rolls its transaction back, in both databases.
+        self.database = None;
+        self.in_transaction = false;
+        Ok(())
+    }
+}

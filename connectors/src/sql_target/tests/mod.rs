@@ -1,0 +1,189 @@
+//! Tests that every transactional SQL sink passes: run against the real databases by their own `tests`.
+
+pub(crate) mod basics;
+pub(crate) mod evolution;
+pub(crate) mod modes;
+pub(crate) mod property;
+#[cfg(feature = "failpoints")]
+pub(crate) mod protocol;
+pub(crate) mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aqueduct_model::{
+    BadRowPolicy, BadRows, Batch, Build, Claim, Cut, Epoch, PluginEntry, Position, Recorded, Relation, RelationName,
+    Result, SchemaChange, Sink, SinkContext, SinkInput, Token,
+};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt8Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use serde_json::{Value, json};
+
+/// A database under test.
+pub(crate) struct Kit {
+    /// Its output.
+    pub entry: PluginEntry,
+    /// Runs SQL by another connection, and returns the rows with their cells joined by `|`.
+    pub sql: fn(&Path, &str) -> Vec<String>,
+}
+
+/// One target file and the flow that writes it.
+pub(crate) struct Bench<'a> {
+    pub kit: &'a Kit,
+    pub folder: tempfile::TempDir,
+    pub context: SinkContext,
+    pub config: Value,
+}
+
+/// Flow names are unique, so that faults of one test do not hit another.
+static FLOWS: AtomicU32 = AtomicU32::new(0);
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+impl<'a> Bench<'a> {
+    pub fn new(kit: &'a Kit, config: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let flow = format!("flow{}", FLOWS.fetch_add(1, Ordering::Relaxed));
+        Self { kit, folder, context: SinkContext { flow, task: "store".into() }, config }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("target.db")
+    }
+
+    pub fn sql(&self, sql: &str) -> Vec<String> {
+        (self.kit.sql)(&self.path(), sql)
+    }
+
+    fn settings(&self) -> Value {
+        let mut settings = self.config.clone();
+        settings["path"] = json!(self.path());
+        (self.kit.entry.check)(&settings).unwrap();
+        settings
+    }
+
+    pub fn sink(&self) -> Box<dyn Sink> {
+        let Build::Sink { build, .. } = self.kit.entry.build else { panic!("not a sink") };
+        build(&self.settings()).unwrap()
+    }
+
+    /// Opens and claims with the next token; `None` before the first claim.
+    pub fn start(&self) -> (Writer, Option<Recorded>) {
+        let mut sink = self.sink();
+        let recorded = block_on(sink.open(&self.context)).unwrap();
+        let claim = match &recorded {
+            Some(recorded) => Claim { token: recorded.token.next(), cut: recorded.cut.clone() },
+            None => Claim { token: Token(1), cut: Cut::default() },
+        };
+        block_on(sink.claim(&claim)).unwrap();
+        (Writer { sink, epoch: claim.cut.epoch, bad: BadRows::new(BadRowPolicy::DeadLetter, 1_000) }, recorded)
+    }
+
+    /// All rows of a table that the flow wrote, sorted, cells joined by `|`; with the view's cut.
+    pub fn read(&self, table: &str) -> (Option<Cut>, Vec<String>) {
+        let (cut, batches) = self.read_batches(table);
+        let mut rows: Vec<String> = batches.iter().flat_map(texts).collect();
+        rows.sort();
+        (cut, rows)
+    }
+
+    pub fn read_batches(&self, table: &str) -> (Option<Cut>, Vec<RecordBatch>) {
+        let Build::Sink { inspect, .. } = self.kit.entry.build else { panic!("not a sink") };
+        let mut inspect = inspect(&self.settings()).unwrap().unwrap();
+        block_on(async {
+            let view = inspect.open(&self.context).await.unwrap();
+            let mut batches = Vec::new();
+            if let Some(relation) = view.tables.iter().find(|relation| relation.name().table == table) {
+                inspect.start(relation.name()).await.unwrap();
+                while let Some(batch) = inspect.next().await.unwrap() {
+                    assert_eq!(batch.schema().fields(), relation.columns().fields());
+                    batches.push(batch);
+                }
+            }
+            (view.cut, batches)
+        })
+    }
+}
+
+/// A claimed sink.
+pub(crate) struct Writer {
+    pub sink: Box<dyn Sink>,
+    pub epoch: Epoch,
+    pub bad: BadRows,
+}
+
+impl Writer {
+    pub fn write(&mut self, batch: Batch) {
+        self.try_write(SinkInput::Batch(batch)).unwrap();
+    }
+
+    pub fn ddl(&mut self, change: SchemaChange) {
+        self.try_write(SinkInput::Schema(change)).unwrap();
+    }
+
+    pub fn try_write(&mut self, input: SinkInput) -> Result<()> {
+        block_on(self.sink.write(input, &mut self.bad))
+    }
+
+    pub fn try_flush(&mut self) -> Result<()> {
+        let cut = cut(self.epoch.0 + 1);
+        assert!(block_on(self.sink.flush(&cut, &mut self.bad))?.is_none());
+        self.epoch = cut.epoch;
+        Ok(())
+    }
+
+    pub fn flush(&mut self) {
+        self.try_flush().unwrap();
+    }
+
+    pub fn close(mut self) {
+        block_on(self.sink.close()).unwrap();
+    }
+}
+
+/// The cut of an epoch: its position is its number.
+pub(crate) fn cut(epoch: u64) -> Cut {
+    Cut { epoch: Epoch(epoch), positions: [("source".to_owned(), Position::single("", json!(epoch)))].into() }
+}
+
+pub(crate) fn relation(table: &str, columns: &[(&str, DataType)], key: &[&str]) -> Arc<Relation> {
+    let fields: Vec<Field> = columns.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect();
+    Arc::new(Relation::new(RelationName::table(table), Arc::new(Schema::new(fields)), key, 1).unwrap())
+}
+
+/// `orders(id, item)`, with `id` as its key.
+pub(crate) fn orders() -> Arc<Relation> {
+    relation("orders", &[("id", DataType::Int64), ("item", DataType::Utf8)], &["id"])
+}
+
+/// Rows of `(op, id, item)`.
+pub(crate) fn batch(relation: &Arc<Relation>, rows: &[(u8, i64, &str)]) -> Batch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
+    let items: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.2)));
+    let ops = UInt8Array::from_iter_values(rows.iter().map(|row| row.0));
+    let rows = RecordBatch::try_new(relation.columns().clone(), vec![ids, items]).unwrap();
+    Batch::changes(relation.clone(), rows, ops).unwrap()
+}
+
+/// A batch's rows as text, `NULL` for null.
+pub(crate) fn texts(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("NULL");
+    // Arrow cannot show moments of a named zone without a zone database.
+    let shown: Vec<ArrayRef> = batch
+        .columns()
+        .iter()
+        .map(|column| match column.data_type() {
+            DataType::Timestamp(_, Some(_)) => arrow::compute::cast(column, &DataType::Int64).unwrap(),
+            _ => column.clone(),
+        })
+        .collect();
+    let formatters: Vec<_> =
+        shown.iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
+    (0..batch.num_rows())
+        .map(|row| formatters.iter().map(|formatter| formatter.value(row).to_string()).collect::<Vec<_>>().join("|"))
+        .collect()
+}

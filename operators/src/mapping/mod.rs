@@ -1,0 +1,11 @@
+//! `Mapping`: renames, reorders, computes, converts and drops columns, row by row.
+
+mod config;
+mod operator;
+mod ordered;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Column, MappingConfig, Typed};
+pub use operator::ENTRY;
+pub use ordered::Ordered;

@@ -1,0 +1,189 @@
+//! Output columns computed from input columns, row by row.
+
+use std::sync::Arc;
+
+use aqueduct_model::{Batch, Change, Error, Relation, RelationName, Result};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::datatypes::{Field, FieldRef, Schema};
+
+use crate::predicate::present;
+use crate::sql::BoundExpression;
+
+/// Where an output column comes from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// An input column as it is, by index.
+    Column(usize),
+    /// Computed.
+    Computed(BoundExpression),
+}
+
+impl From<BoundExpression> for Origin {
+    fn from(expression: BoundExpression) -> Self {
+        match expression.plain_column() {
+            Some(column) => Self::Column(column),
+            None => Self::Computed(expression),
+        }
+    }
+}
+
+impl Origin {
+    /// The same over some of the input's columns: `kept[i]` is the old index of column `i`.
+    pub(crate) fn narrowed(self, kept: &[usize]) -> Result<Self> {
+        match self {
+            Self::Computed(expression) => expression.narrowed(kept).map(Self::Computed),
+            Self::Column(index) => {
+                let place = kept.iter().position(|old| *old == index);
+                place.map(Self::Column).ok_or_else(|| Error::bug("a needed column is not kept"))
+            }
+        }
+    }
+}
+
+/// The output columns of one input relation.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    output: Arc<Relation>,
+    columns: Vec<Origin>,
+    /// For each output column, the input column that it is.
+    plain: Vec<Option<usize>>,
+}
+
+/// What a projection made of one batch.
+pub(crate) struct Projected {
+    /// One row per input row; refused rows hold anything.
+    pub(crate) batch: Batch,
+    /// Rows of which a column cannot be computed, by index, rising, with a reason free of cell values.
+    pub(crate) refused: Vec<(usize, String)>,
+}
+
+impl Projected {
+    /// The rows without the refused ones.
+    pub(crate) fn accepted(self) -> Result<Batch> {
+        if self.refused.is_empty() {
+            return Ok(self.batch);
+        }
+        let mut keep = vec![true; self.batch.num_rows()];
+        self.refused.iter().for_each(|(row, _)| keep[*row] = false);
+        self.batch.select(&BooleanArray::from(keep))
+    }
+}
+
+impl Projection {
+    /// Names the output columns of a relation.
+    ///
+    /// # Errors
+    /// `Config` when two columns share a name, none is left, or the key would be lost.
+    pub(crate) fn new(input: &Relation, name: RelationName, columns: Vec<(String, Origin)>) -> Result<Self> {
+        if columns.is_empty() {
+            return Err(Error::config(format!("no column of {} is left", input.name())));
+        }
+        let mut fields: Vec<FieldRef> = Vec::with_capacity(columns.len());
+        for (column, origin) in &columns {
+            if fields.iter().any(|field| field.name() == column) {
+                return Err(Error::config(format!("two output columns of {} are named {column}", input.name()))
+                    .with_hint("give one of them another name"));
+            }
+            fields.push(Arc::new(field(input, column, origin)));
+        }
+        let columns: Vec<Origin> = columns.into_iter().map(|(_, origin)| origin).collect();
+        let plain: Vec<_> = columns
+            .iter()
+            .map(|origin| match origin {
+                Origin::Column(index) => Some(*index),
+                Origin::Computed(_) => None,
+            })
+            .collect();
+        let output = input.derive(Arc::new(Schema::new(fields)), &plain).renamed(name);
+        if output.key().len() < input.key().len() {
+            let key = input.key_names().join(", ");
+            return Err(Error::config(format!("the key of {} ({key}) would be lost", input.name())).with_hint(
+                format!("keep {key} as plain columns (renaming is fine): updates and deletes are found by them"),
+            ));
+        }
+        Ok(Self { output: Arc::new(output), columns, plain })
+    }
+
+    /// The relation of what comes out.
+    pub(crate) fn output(&self) -> &Arc<Relation> {
+        &self.output
+    }
+
+    /// Computes the output rows. An output value is absent where a value that it is computed from is.
+    pub(crate) fn apply(&self, batch: &Batch) -> Result<Projected> {
+        let mut refused = Vec::new();
+        let mut masks = Vec::new();
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
+        for (i, column) in self.columns.iter().enumerate() {
+            match column {
+                Origin::Column(index) => arrays.push(batch.rows().column(*index).clone()),
+                Origin::Computed(expression) => {
+                    let evaluated = expression.evaluate_rows(batch.rows())?;
+                    let known = present(expression, batch);
+                    let counts = |row: usize| known.as_ref().is_none_or(|known| known.value(row));
+                    let name = self.output.columns().field(i).name();
+                    let failed = evaluated.failed.into_iter().filter(|(row, _)| counts(*row));
+                    refused.extend(failed.map(|(row, reason)| (row, format!("column {name}: {reason}"))));
+                    masks.extend(known.map(|known| (i, known)));
+                    arrays.push(evaluated.values);
+                }
+            }
+        }
+        let rows = RecordBatch::try_new(self.output.columns().clone(), arrays)
+            .map_err(|error| Error::bug("computed columns do not fit their types").with_source(error))?;
+        let mut output = batch.with_columns(self.output.clone(), rows, &self.plain)?;
+        for (column, mask) in masks {
+            output = output.with_present(column, mask)?;
+        }
+        refused.sort_by_key(|(row, _)| *row);
+        refused.dedup_by_key(|(row, _)| *row);
+        Ok(Projected { batch: output, refused })
+    }
+
+    /// What a change of the input's shape is to those behind; `None` when they do not see it.
+    ///
+    /// `follows`: columns that the settings do not name are passed on under their own name.
+    pub(crate) fn translate(&self, input: &Relation, change: &Change, follows: bool) -> Option<Change> {
+        match change {
+            Change::AddColumns(names) => {
+                Some(self.showing(input, names)).filter(|shown| !shown.is_empty()).map(Change::AddColumns)
+            }
+            Change::AlterColumns(names) => {
+                Some(self.showing(input, names)).filter(|shown| !shown.is_empty()).map(Change::AlterColumns)
+            }
+            Change::DropColumns(names) => {
+                let seen: Vec<String> = names
+                    .iter()
+                    .filter(|name| follows && self.output.columns().index_of(name).is_err())
+                    .cloned()
+                    .collect();
+                Some(seen).filter(|seen| !seen.is_empty()).map(Change::DropColumns)
+            }
+            Change::RenameColumn { from, to } => {
+                let shown = self.showing(input, std::slice::from_ref(to));
+                (follows && shown.contains(to)).then(|| Change::RenameColumn { from: from.clone(), to: to.clone() })
+            }
+            Change::RenameTable { .. } if self.output.name() != input.name() => None,
+            other => Some(other.clone()),
+        }
+    }
+
+    /// Names of the output columns that show one of these input columns.
+    fn showing(&self, input: &Relation, names: &[String]) -> Vec<String> {
+        let wanted: Vec<usize> = names.iter().filter_map(|name| input.columns().index_of(name).ok()).collect();
+        let shows = |origin: &Origin| match origin {
+            Origin::Column(index) => wanted.contains(index),
+            Origin::Computed(expression) => expression.columns().iter().any(|column| wanted.contains(column)),
+        };
+        let fields = self.output.columns().fields();
+        fields.iter().zip(&self.columns).filter(|(_, o)| shows(o)).map(|(field, _)| field.name().clone()).collect()
+    }
+}
+
+fn field(input: &Relation, name: &str, origin: &Origin) -> Field {
+    match origin {
+        Origin::Column(index) => input.columns().field(*index).clone().with_name(name),
+        // A value may be absent or refused in any row, and then its place holds NULL; only a constant never is.
+        Origin::Computed(expression) => Field::new(name, expression.data_type().clone(), !expression.is_constant()),
+    }
+}

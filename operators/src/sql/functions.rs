@@ -1,0 +1,78 @@
+//! Which functions an expression may call, and that it has no query inside.
+
+use std::ops::ControlFlow;
+
+use aqueduct_model::{Error, Result};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::Volatility;
+use datafusion::sql::sqlparser::ast::{Expr, Function, visit_expressions};
+
+use super::names::nearest;
+
+/// Checks every function call of an expression.
+///
+/// # Errors
+/// `Config`, with what to use instead.
+pub(super) fn check(expression: &Expr, session: &SessionState) -> Result<()> {
+    let found = visit_expressions(expression, |part| match check_part(part, session) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(Box::new(error)),
+    });
+    match found {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(*error),
+    }
+}
+
+fn check_part(part: &Expr, session: &SessionState) -> Result<()> {
+    match part {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
+            Err(Error::config("a query inside an expression needs other rows than the current one")
+                .with_hint("join the tables with a task of their own in front of this one"))
+        }
+        Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => {
+            Err(Error::config("`*` is not a value").with_hint("name one column"))
+        }
+        Expr::Function(function) => check_function(function, session),
+        _ => Ok(()),
+    }
+}
+
+fn check_function(function: &Function, session: &SessionState) -> Result<()> {
+    let name = function.name.to_string().replace('"', "").to_lowercase();
+    if function.over.is_some() {
+        return Err(Error::config(format!(
+            "`{name}(…) over (…)` needs several rows; an expression sees one at a time"
+        ))
+        .with_hint("remove the window function; this version has none"));
+    }
+    if let Some(known) = session.scalar_functions().get(&name) {
+        if known.signature().volatility == Volatility::Immutable {
+            return Ok(());
+        }
+        return Err(Error::config(format!(
+            "`{name}()` gives another value each time, so rows read again after a crash would differ"
+        ))
+        .with_hint("use a column of the source instead, for example its own time stamp"));
+    }
+    if session.higher_order_functions().contains_key(&name) || matches!(name.as_str(), "map" | "make_map" | "struct") {
+        return Ok(());
+    }
+    if session.aggregate_functions().contains_key(&name) || session.window_functions().contains_key(&name) {
+        return Err(Error::config(format!("`{name}` needs several rows; an expression sees one at a time"))
+            .with_hint("remove it; totals and rankings are not stateless, and this version has none"));
+    }
+    if name == "unnest" {
+        return Err(Error::config("`unnest` makes several rows of one; an expression makes one value")
+            .with_hint("take one element instead, for example `tags[1]`"));
+    }
+    let known = session.scalar_functions().keys().map(String::as_str);
+    let hint = match nearest(&name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            "the functions are those of DataFusion: https://datafusion.apache.org/user-guide/sql/scalar_functions.html"
+                .to_owned()
+        }
+    };
+    Err(Error::config(format!("there is no function `{name}`")).with_hint(hint))
+}

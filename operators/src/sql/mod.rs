@@ -1,0 +1,27 @@
+//! SQL over rows, and the expression that every operator shares.
+//!
+//! * [`Expression`] is SQL text that was parsed; bound to a relation it becomes a [`BoundExpression`], which evaluates
+//!   straight on Arrow arrays. Nothing is planned per batch.
+//! * [`SQL`](ENTRY) is a stateless query: columns, `where`, scalar functions, over one table.
+//!
+//! This folder alone knows DataFusion. There is no catalog, no table function, no DDL and no file access in it: a
+//! query is taken apart into expressions, and only these are given to DataFusion.
+
+mod bound;
+mod config;
+mod expression;
+mod functions;
+mod names;
+mod operator;
+mod query;
+mod reason;
+mod session;
+mod stack;
+#[cfg(test)]
+mod tests;
+mod wildcard;
+
+pub use bound::{BoundExpression, Evaluated};
+pub use config::SqlConfig;
+pub use expression::Expression;
+pub use operator::ENTRY;

@@ -1,0 +1,238 @@
+//! What the command line understands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps data moving between databases, brokers, files and warehouses, and proves that it did.
+#[derive(Debug, Parser)]
+#[command(name = "aqueduct", version, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// What is logged: error, warn, info, debug, or directives such as aqueduct_engine=debug.
+    /// By default info for `run`, warn for everything else.
+    #[arg(long, global = true, env = "AQUEDUCT_LOG", hide_env = true)]
+    pub(super) log: Option<String>,
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A flow file and how to read it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct FlowArguments {
+    /// The flow file: YAML, JSON or XML.
+    pub(super) flow: PathBuf,
+    #[command(flatten)]
+    pub(super) options: FlowOptions,
+}
+
+/// How to read a flow file.
+#[derive(Debug, Clone, Args)]
+pub(super) struct FlowOptions {
+    /// The folder under which each flow keeps its checkpoints.
+    #[arg(long, default_value = ".aqueduct", env = "AQUEDUCT_STATE")]
+    pub(super) state: PathBuf,
+    /// Sets a parameter of the flow; may be given several times.
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(super) params: Vec<(String, String)>,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no `=`; write -p name=value"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Runs a flow until it has finished or is stopped. SIGTERM or Ctrl-C drains; a second one ends it at once.
+    Run(RunArguments),
+    /// Checks flow files and starts nothing.
+    Validate {
+        /// The flow files.
+        #[arg(required = true)]
+        flows: Vec<PathBuf>,
+        #[command(flatten)]
+        options: FlowOptions,
+    },
+    /// Shows what would run: tasks, edges and what delivery is given.
+    Plan {
+        #[command(flatten)]
+        flow: FlowArguments,
+        /// How to show it.
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
+    },
+    /// Shows the first rows at every edge; writes nothing.
+    Preview {
+        #[command(flatten)]
+        flow: FlowArguments,
+        /// Rows to read from every source.
+        #[arg(long, default_value_t = 10)]
+        rows: usize,
+    },
+    /// Compares source and target row by row, exactly, also while data moves.
+    Verify(VerifyArguments),
+    /// Checks privileges and settings of every system a flow uses, and says what to do about what is missing.
+    Doctor {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
+    /// Shows what a running flow is doing.
+    Status {
+        #[command(flatten)]
+        flow: FlowArguments,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Drains a running flow to an epoch and lets go of its connections.
+    Pause {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
+    /// Goes on after a pause.
+    Resume {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
+    /// Drains a running flow and ends it.
+    Stop {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
+    /// Looks into a flow's checkpoints, or starts it over.
+    Checkpoint {
+        #[command(subcommand)]
+        action: CheckpointAction,
+    },
+    /// Lists and explains plugins.
+    Plugins {
+        #[command(subcommand)]
+        action: PluginAction,
+    },
+    /// Writes a first flow to start from.
+    Init {
+        /// The folder to write into.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Shows the product: CDC into a warehouse, two SIGKILLs, and the proof that nothing was lost.
+    Demo(crate::demo::DemoOptions),
+    /// Writes a shop database until told to stop: the other process of the demo.
+    #[command(hide = true)]
+    DemoWriter(crate::demo::WriterOptions),
+    /// Prints the version.
+    Version,
+    /// Prints a completion script for a shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    pub(super) flow: FlowArguments,
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value_t = ProgressStyle::Auto)]
+    pub(super) progress: ProgressStyle,
+    /// Serves /metrics, /healthz and /readyz on this address; loopback only.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) metrics_listen: Option<std::net::SocketAddr>,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressStyle {
+    /// A bar on a terminal, else nothing.
+    Auto,
+    /// A line that is updated.
+    Bar,
+    /// A new line every second.
+    Plain,
+    /// Nothing but the summary.
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    #[command(flatten)]
+    pub(super) flow: FlowArguments,
+    /// Writes what is missing or different into the target, and removes what is extra.
+    #[arg(long)]
+    pub(super) repair: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// How many differing keys to show per table.
+    #[arg(long, default_value_t = 20)]
+    pub(super) show: usize,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    /// A tree and a table.
+    Text,
+    /// A Mermaid graph.
+    Mermaid,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CheckpointAction {
+    /// Shows the last epochs: positions, tokens, when. Works while the flow runs.
+    Show {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
+    /// Starts the flow over: the next run reads from the beginning. Targets are left as they are.
+    Reset {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
+    /// Prints everything a checkpoint holds as JSON.
+    Export {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginAction {
+    /// Lists all plugins.
+    List,
+    /// Explains one: settings, guarantees, limits, an example.
+    Show {
+        /// The plugin's name.
+        name: String,
+    },
+    /// Prints the JSON Schema of flow files, or of one plugin's settings, for editors.
+    Schema {
+        /// The plugin's name.
+        name: Option<String>,
+    },
+    /// Writes the reference pages.
+    Docs {
+        /// The folder to write into.
+        #[arg(long, default_value = "docs/plugins")]
+        out: PathBuf,
+        /// Files whose plugin table is renewed between its markers.
+        #[arg(long)]
+        readme: Vec<PathBuf>,
+        /// Writes nothing; fails when something is out of date.
+        #[arg(long)]
+        check: bool,
+    },
+}

@@ -1,0 +1,52 @@
+//! `validate` and `plan`, and how every command reads its flow.
+
+use std::path::{Path, PathBuf};
+
+use aqueduct_engine::planner::{PlanOptions, Planned, mermaid, plan_file, render};
+
+use super::arguments::{FlowArguments, FlowOptions, PlanFormat};
+use super::exit::{Exit, Failure};
+use super::log::Log;
+
+/// Plans a flow; prints warnings, remembers secrets.
+pub(super) fn load(flow: &FlowArguments, log: &Log) -> Result<Planned, Failure> {
+    load_file(&flow.flow, &flow.options, log)
+}
+
+fn load_file(path: &Path, options: &FlowOptions, log: &Log) -> Result<Planned, Failure> {
+    let catalogue = crate::catalogue()?;
+    let options =
+        PlanOptions { state_root: options.state.clone(), params: options.params.iter().cloned().collect() };
+    let planned = plan_file(path, &catalogue, &options)?;
+    log.hide(&planned.secrets);
+    if !planned.warnings.0.is_empty() {
+        eprintln!("{}", log.redact(&planned.warnings.to_string()));
+    }
+    Ok(planned)
+}
+
+/// Checks flow files.
+pub(super) fn validate(flows: &[PathBuf], options: &FlowOptions, log: &Log) -> Result<Exit, Failure> {
+    let mut exit = Exit::Ok;
+    for path in flows {
+        match load_file(path, options, log) {
+            Ok(planned) => println!("{}: ok ({} tasks)", path.display(), planned.plan.tasks.len()),
+            Err(failure) => {
+                eprintln!("{}", log.redact(&failure.to_string()));
+                exit = failure.exit();
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Shows what would run.
+pub(super) fn plan(flow: &FlowArguments, format: PlanFormat, log: &Log) -> Result<Exit, Failure> {
+    let planned = load(flow, log)?;
+    let text = match format {
+        PlanFormat::Text => render(&planned.plan),
+        PlanFormat::Mermaid => mermaid(&planned.plan),
+    };
+    println!("{}", log.redact(&text));
+    Ok(Exit::Ok)
+}

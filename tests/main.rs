@@ -1,0 +1,11 @@
+//! System tests: the real program, real files and databases, through the public door only. One file per promise.
+
+mod backpressure;
+mod bad_rows;
+mod crash_recovery;
+mod exactly_once;
+mod flow_definitions;
+mod harness;
+mod plugin_catalogue;
+mod restart_policy;
+mod tidy;

@@ -9,8 +9,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DUCKDB := $(or $(DUCKDB_LIB_DIR),$(CURDIR)/.deps/duckdb)
 PAGES := --out docs/plugins --readme README.md --readme README.zh-CN.md
 KILLS ?= 2000
+FIGURES ?=
 
-.PHONY: help setup build release demo test torture mutants bench docs docs-check fmt fmt-check clippy deny
+.PHONY: help setup build release demo test torture mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -19,7 +20,8 @@ help:
 ## make test            every test: unit, property, conformance, system, documentation
 ## make build           the quick build of both, as bin/aqueduct
 ## make release         the optimised build, as bin/aqueduct
-## make bench           the figures of benches/README.md, from a release build
+## make bench           the figures of benches/README.md, from a release build; FIGURES='chain startup' for some of them
+## make bench-quick     the same from the quick build
 ## make torture KILLS=n kill -9 the daemon n times under load (2000)
 ## make mutants         planted protocol bugs: does the suite catch every one?
 ## make docs            renew docs/plugins and the plugin tables
@@ -44,13 +46,16 @@ test: setup
 	@scripts/timed.sh "make test" cargo test $(QUICK) --no-fail-fast
 
 torture: setup
-	AQUEDUCT_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --test '*' -- crash_recovery --nocapture
+	AQUEDUCT_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --package aqueduct --test system -- crash_recovery --nocapture
 
 mutants: setup
 	scripts/mutants.sh
 
-bench: release
-	LD_LIBRARY_PATH=$(DUCKDB) cargo bench --locked --package aqueduct --benches
+bench: setup
+	LD_LIBRARY_PATH=$(DUCKDB) cargo bench $(QUICK) --bench figures -- $(FIGURES)
+
+bench-quick: setup
+	LD_LIBRARY_PATH=$(DUCKDB) cargo bench $(QUICK) --profile dev --bench figures -- $(FIGURES)
 
 docs: build
 	bin/aqueduct plugins docs $(PAGES)

@@ -51,12 +51,9 @@ fn only_the_actors_know_actix_only_sql_knows_datafusion_only_the_checkpoint_know
 
 #[test]
 fn nothing_is_ignored_or_left_to_do() {
-    let words = ["#[ig", "todo", "unimple"].map(|start| match start {
-        "#[ig" => "#[ignore".to_owned(),
-        "todo" => "todo!(".to_owned(),
-        other => format!("{other}mented!("),
-    });
-    let found = offenders(|_, text| words.iter().any(|word| text.contains(word.as_str())));
+    // Put together here, so that this file does not offend.
+    let words = [concat!("#[ig", "nore"), concat!("to", "do!("), concat!("unimple", "mented!(")];
+    let found = offenders(|_, text| words.iter().any(|word| text.contains(word)));
     assert_eq!(found, Vec::<String>::new());
 }
 

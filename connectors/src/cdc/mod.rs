@@ -7,8 +7,10 @@
 
 mod config;
 mod plugin;
+#[cfg(test)]
+mod tests;
 
-pub use config::{CdcConfig, Engine, LostPosition, SnapshotMode};
 pub(crate) use config::DEFAULT_LOG;
+pub use config::{CdcConfig, Engine, LostPosition, SnapshotMode};
 pub(crate) use plugin::ENTRY;
 pub use plugin::{Finding, check, remove_capture};

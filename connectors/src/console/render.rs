@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use aqueduct_model::{Batch, Error, Op, Result};
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
@@ -80,9 +81,20 @@ pub(super) fn escaped(text: &str, most: usize) -> String {
     safe
 }
 
+/// The column with a type that Arrow can print. It knows offsets, but without a time zone database, which a build may
+/// leave out, no zone that has a name: instants of such zones are shown in UTC.
+fn printable(column: &ArrayRef) -> Result<ArrayRef> {
+    match column.data_type() {
+        DataType::Timestamp(unit, Some(zone)) if !zone.starts_with(['+', '-']) => {
+            cast(column, &DataType::Timestamp(*unit, Some("+00:00".into()))).map_err(unprintable)
+        }
+        _ => Ok(column.clone()),
+    }
+}
+
 /// The cells of one column as safe text.
 fn cells(batch: &Batch, column: usize, most: usize) -> Result<Vec<String>> {
-    let values = batch.rows().column(column);
+    let values = printable(batch.rows().column(column))?;
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(values.as_ref(), &options).map_err(unprintable)?;
     let present = batch.present(column);
@@ -146,15 +158,22 @@ fn changelog(batch: &Batch, columns: &[usize], most: usize) -> Result<String> {
 }
 
 fn json(batch: &Batch, columns: &[usize]) -> Result<String> {
-    let mut rows = batch.rows().project(columns).map_err(unprintable)?;
+    let mut fields = Vec::with_capacity(columns.len() + 1);
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len() + 1);
     if !batch.is_append_only() {
         let ops = StringArray::from_iter_values((0..batch.num_rows()).map(|row| short(batch.op(row))));
-        let mut fields = vec![Arc::new(Field::new("_op", DataType::Utf8, false))];
-        fields.extend(rows.schema().fields().iter().cloned());
-        let mut arrays: Vec<ArrayRef> = vec![Arc::new(ops)];
-        arrays.extend(rows.columns().iter().cloned());
-        rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(unprintable)?;
+        fields.push(Field::new("_op", DataType::Utf8, false));
+        arrays.push(Arc::new(ops));
     }
+    for &column in columns {
+        let values = printable(batch.rows().column(column))?;
+        let name = batch.relation().columns().field(column).name();
+        fields.push(Field::new(name, values.data_type().clone(), true));
+        arrays.push(values);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let rows =
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(unprintable)?;
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
     writer.write(&rows).map_err(unprintable)?;
     writer.finish().map_err(unprintable)?;

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use aqueduct_model::{BadRowPolicy, BadRows, Batch, Cut, Error, ErrorKind, Relation, RelationName, SinkInput};
-use arrow::array::{BooleanArray, Int64Array, RecordBatch, StringArray, UInt8Array};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt8Array};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 /// Where a test finds what was printed.
 #[derive(Clone, Default)]
@@ -121,6 +121,21 @@ fn with_epoch_nothing_is_seen_before_the_flush() {
         sink.flush(&Cut::default(), &mut bad).await.unwrap();
         assert!(screen.text().contains("| 1 "));
     });
+}
+
+#[test]
+fn instants_are_printed_in_utc() {
+    let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let columns = Arc::new(Schema::new(vec![Field::new("at", zoned, true)]));
+    let relation = Arc::new(Relation::new(RelationName::table("t"), columns.clone(), &[""; 0], 1).unwrap());
+    let times = TimestampMicrosecondArray::from(vec![Some(1_500_000), None]).with_timezone("UTC");
+    let rows = Batch::inserts(relation, RecordBatch::try_new(columns, vec![Arc::new(times)]).unwrap()).unwrap();
+    for (format, expected) in [
+        ("changelog", "+I t at=1970-01-01T00:00:01.500Z\n+I t at=NULL\n"),
+        ("json", "{\"at\":\"1970-01-01T00:00:01.500Z\"}\n{\"at\":null}\n"),
+    ] {
+        assert_eq!(printed(serde_json::json!({"format": format}), vec![rows.clone()]), expected);
+    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl SinkPlugin for DuckDbOutput {
 
     fn properties(config: &Self::Config) -> Properties {
         Properties {
+            transactional: true,
             blocking: true,
             delivery: Delivery::ExactlyOnce,
             changes: if config.mode == Mode::Append { ChangeSupport::AppendOnly } else { ChangeSupport::Changes },
@@ -92,8 +93,9 @@ impl SinkPlugin for DuckDbOutput {
 
     fn validate(config: &Self::Config) -> Result<()> {
         if config.memory_limit < MEMORY_LIMIT_MIN {
-            return Err(Error::config(format!("memory_limit must be at least {MEMORY_LIMIT_MIN}"))
-                .with_setting("memory_limit"));
+            return Err(
+                Error::config(format!("memory_limit must be at least {MEMORY_LIMIT_MIN}")).with_setting("memory_limit")
+            );
         }
         if !(1..=THREADS_MAX).contains(&config.threads) {
             return Err(Error::config(format!("threads must be 1 to {THREADS_MAX}")).with_setting("threads"));

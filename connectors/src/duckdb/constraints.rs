@@ -27,7 +27,8 @@ pub(super) fn violations(table: &Table) -> Result<Vec<(String, String)>> {
     }
     let key: Vec<&str> = table.key_names().collect();
     for set in &table.unique {
-        let is_key = set.len() == key.len() && key.iter().all(|name| set.iter().any(|other| other.eq_ignore_ascii_case(name)));
+        let is_key =
+            set.len() == key.len() && key.iter().all(|name| set.iter().any(|other| other.eq_ignore_ascii_case(name)));
         let places: Option<Vec<usize>> = set
             .iter()
             .map(|name| table.target.iter().position(|column| column.name.eq_ignore_ascii_case(name)))

@@ -15,10 +15,13 @@ pub(super) fn failed(doing: impl Into<String>, error: duckdb::Error) -> Error {
     let has = |part: &str| text.contains(part);
     if has("Could not set lock on file") || has("Conflicting lock") {
         let owner = lock_owner(&text).map(|pid| format!(" (process {pid})")).unwrap_or_default();
-        return Error::new(ErrorKind::Unavailable, format!("{doing}: another process{owner} has the file open")).with_hint(format!(
-            "DuckDB allows one process per file: end{} or point `path` elsewhere",
-            lock_owner(&text).map(|pid| format!(" process {pid},")).unwrap_or_else(|| " the other process,".to_owned())
-        ));
+        return Error::new(ErrorKind::Unavailable, format!("{doing}: another process{owner} has the file open"))
+            .with_hint(format!(
+                "DuckDB allows one process per file: end{} or point `path` elsewhere",
+                lock_owner(&text)
+                    .map(|pid| format!(" process {pid} or pause its flow,"))
+                    .unwrap_or_else(|| " the other process,".to_owned())
+            ));
     }
     if has("not a valid DuckDB database") || has("is a directory") {
         return Error::new(ErrorKind::Config, doing)
@@ -42,8 +45,9 @@ pub(super) fn failed(doing: impl Into<String>, error: duckdb::Error) -> Error {
     let kind = match class {
         "Constraint" | "Conversion" | "Invalid Input" | "Out of Range" | "Mismatch Type" => {
             let reason = format!("{doing}: {} error", class.to_lowercase());
-            return Error::new(ErrorKind::Data, reason)
-                .with_hint("the target's constraints or column types do not fit the rows: compare them with the source's");
+            return Error::new(ErrorKind::Data, reason).with_hint(
+                "the target's constraints or column types do not fit the rows: compare them with the source's",
+            );
         }
         "Catalog" | "Binder" | "Parser" | "Dependency" | "Not implemented" => ErrorKind::Schema,
         // Conflicts, I/O, and databases that went read-only after an internal error: a fresh connection looks anew.
@@ -68,7 +72,9 @@ mod tests {
 
     #[test]
     fn a_lock_names_its_owner_and_is_retried() {
-        let error = error("IO Error: Could not set lock on file \"/x/a.duckdb\": Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user x. See also …");
+        let error = error(
+            "IO Error: Could not set lock on file \"/x/a.duckdb\": Conflicting lock is held in /usr/bin/duckdb (PID 4711) by user x. See also …",
+        );
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.hint().unwrap().contains("4711"), "{error:?}");
     }

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use super::error::failed;
 use super::load::restore;
 use super::sink::{DuckDbTarget, Settings};
-use crate::sql_target::{DELETED_COLUMN, Database, Dialect, Value, WrittenTable, quote_ident, recorded, written_tables};
+use crate::sql_target::{
+    DELETED_COLUMN, Database, Dialect, Value, WrittenTable, quote_ident, recorded, written_tables,
+};
 
 /// Row numbers per query; a batch has as many rows or, where rows were deleted, fewer.
 const PAGE_ROWS: i64 = 122_880;

@@ -30,7 +30,9 @@ pub(super) fn to_storage(column: &str, array: &ArrayRef) -> Result<ArrayRef> {
         }
         (DataType::Null, _) => arrow::array::new_null_array(&wanted, array.len()),
         (from, to) if from == to => array.clone(),
-        _ => cast_with_options(array, &wanted, &CastOptions { safe: true, ..CastOptions::default() }).map_err(failed)?,
+        _ => {
+            cast_with_options(array, &wanted, &CastOptions { safe: true, ..CastOptions::default() }).map_err(failed)?
+        }
     };
     Ok(match stored.data_type() {
         DataType::Decimal128(precision, _) => within_precision(&stored, *precision),
@@ -83,8 +85,11 @@ pub(super) fn restore(rows: &RecordBatch, first: usize, schema: &SchemaRef) -> R
     for (i, field) in schema.fields().iter().enumerate() {
         let array = rows.column(first + i);
         let restored = restore_column(array, field.data_type()).map_err(|_| {
-            Error::new(ErrorKind::Data, format!("column {} of the target holds a value that was not written by this flow", field.name()))
-                .with_hint("someone else changed the table: repair it, or write elsewhere with `table`")
+            Error::new(
+                ErrorKind::Data,
+                format!("column {} of the target holds a value that was not written by this flow", field.name()),
+            )
+            .with_hint("someone else changed the table: repair it, or write elsewhere with `table`")
         })?;
         columns.push(restored);
     }

@@ -27,8 +27,11 @@ pub(super) fn deletes(table: &Table) -> Result<Vec<String>> {
     }
     let condition = key_condition(table, "t")?;
     Ok(vec![if table.soft_delete() {
-        let (deleted, synced) = (quote_ident(Dialect::DuckDb, DELETED_COLUMN)?, quote_ident(Dialect::DuckDb, SYNCED_COLUMN)?);
-        format!("UPDATE {name} t SET {deleted} = true, {synced} = now() FROM temp.{STAGE} s WHERE NOT s.live AND {condition}")
+        let (deleted, synced) =
+            (quote_ident(Dialect::DuckDb, DELETED_COLUMN)?, quote_ident(Dialect::DuckDb, SYNCED_COLUMN)?);
+        format!(
+            "UPDATE {name} t SET {deleted} = true, {synced} = now() FROM temp.{STAGE} s WHERE NOT s.live AND {condition}"
+        )
     } else {
         format!("DELETE FROM {name} t USING temp.{STAGE} s WHERE NOT s.live AND {condition}")
     }])
@@ -37,8 +40,11 @@ pub(super) fn deletes(table: &Table) -> Result<Vec<String>> {
 /// Without a key: as many equal rows as the stage says.
 fn delete_whole_rows(table: &Table, name: &str) -> Result<String> {
     if table.target.iter().any(|column| column.name.eq_ignore_ascii_case("rowid")) {
-        return Err(Error::new(ErrorKind::Schema, format!("{} has no key and a column named rowid; its rows cannot be told apart", table.name))
-            .with_hint("rename the column with Mapping, or give the table a key"));
+        return Err(Error::new(
+            ErrorKind::Schema,
+            format!("{} has no key and a column named rowid; its rows cannot be told apart", table.name),
+        )
+        .with_hint("rename the column with Mapping, or give the table a key"));
     }
     let equal: Vec<String> = table
         .target
@@ -60,7 +66,8 @@ pub(super) fn upserts(table: &Table) -> Result<Vec<String>> {
     let name = quote_ident(dialect, &table.name)?;
     let columns = dialect.name_list(table.target.iter().map(|column| column.name.as_str()))?;
     let staged: Vec<String> = (0..table.target.len()).map(|i| format!("s.c{i}")).collect();
-    let insert = format!("INSERT INTO {name} ({columns}) SELECT {} FROM temp.{STAGE} s WHERE s.live", staged.join(", "));
+    let insert =
+        format!("INSERT INTO {name} ({columns}) SELECT {} FROM temp.{STAGE} s WHERE s.live", staged.join(", "));
     if table.key.is_empty() {
         return Ok(vec![insert]);
     }

@@ -14,6 +14,6 @@ mod merge;
 mod shared;
 mod sink;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub(crate) use config::ENTRY;

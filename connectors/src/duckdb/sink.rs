@@ -7,8 +7,8 @@ use aqueduct_model::{ByteSize, Error, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, new_null_array};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema};
-use duckdb::types::{ToSqlOutput, Value as Cell};
 use duckdb::ToSql;
+use duckdb::types::{ToSqlOutput, Value as Cell};
 
 use super::error::failed;
 use super::load::{all_but, lost, restore, to_storage};
@@ -104,7 +104,9 @@ impl DuckDbTarget {
 
 fn staged(table: &Table, numbers: Int64Array, live: bool, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
     let mut fields = vec![Field::new("n", DataType::Int64, true), Field::new("live", DataType::Boolean, true)];
-    fields.extend(columns.iter().enumerate().map(|(i, column)| Field::new(format!("c{i}"), column.data_type().clone(), true)));
+    fields.extend(
+        columns.iter().enumerate().map(|(i, column)| Field::new(format!("c{i}"), column.data_type().clone(), true)),
+    );
     let live = BooleanArray::from(vec![live; numbers.len()]);
     let arrays = [Arc::new(numbers) as ArrayRef, Arc::new(live)].into_iter().chain(columns).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
@@ -118,7 +120,9 @@ fn stage_dead(table: &Table, dead: &RecordBatch, counts: &[u32]) -> Result<Recor
         let place = if table.key.is_empty() { Some(column) } else { table.key.iter().position(|key| *key == column) };
         columns.push(match place {
             Some(place) => to_storage(field.name(), dead.column(place))?,
-            None => new_null_array(&storage_type(Dialect::DuckDb, field.name(), field.data_type())?.arrow, dead.num_rows()),
+            None => {
+                new_null_array(&storage_type(Dialect::DuckDb, field.name(), field.data_type())?.arrow, dead.num_rows())
+            }
         });
     }
     staged(table, numbers, false, columns)

@@ -11,19 +11,26 @@ use super::sink::{DuckDbTarget, Settings};
 
 #[cfg(feature = "failpoints")]
 use crate::sql_target::tests::protocol;
-use crate::sql_target::tests::{Bench, Kit, basics, batch, block_on, evolution, modes, orders, property, texts, values};
+use crate::sql_target::tests::{
+    Bench, Kit, basics, batch, block_on, conformance, evolution, modes, orders, property, texts, values,
+};
 
-pub(crate) const KIT: Kit = Kit { entry: super::config::ENTRY, sql };
+const KIT: Kit = Kit { entry: super::config::ENTRY, sql };
 
 /// Random histories per mode.
-const CASES: u64 = 16;
+const CASES: u64 = 8;
 
 fn sql(path: &Path, sql: &str) -> Vec<String> {
     let settings = Settings { path: path.to_owned(), memory_limit: ByteSize(256 << 20), threads: 1 };
     let target = DuckDbTarget::open(&settings).unwrap();
     let mut statement = target.connection().prepare(sql).unwrap();
-    let rows = statement.query_arrow([]).unwrap().flat_map(|batch| texts(&batch)).collect();
-    rows
+    let batches: Vec<_> = statement.query_arrow([]).unwrap().collect();
+    batches.iter().flat_map(texts).collect()
+}
+
+#[test]
+fn keeps_every_promise() {
+    conformance::keeps_every_promise(&KIT);
 }
 
 #[test]
@@ -114,6 +121,11 @@ fn mirror_refuses_rows_of_others() {
 #[test]
 fn constraints_of_an_existing_table_make_bad_rows() {
     modes::constraints_of_an_existing_table_make_bad_rows(&KIT);
+}
+
+#[test]
+fn a_needed_column_that_is_not_written_is_named() {
+    modes::a_needed_column_that_is_not_written_is_named(&KIT);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `FakerInput`: generated rows, the same for the same seed.
 //!
-//! Guarantees: row `i` is a pure function of the seed and `i`, so a position is one number, going to it costs nothing,
+//! Guarantees: row `i` is a pure function of the seed and `i`, so a position is a number, going to it costs nothing,
 //! and memory does not grow with the rows generated. With `changes: true` the same holds for whole lives of rows.
 //!
 //! It does not read anything, and its persons, numbers and cards do not exist.

@@ -14,9 +14,12 @@ use super::random::Random;
 use super::text::Text;
 use super::words::Words;
 
-const CYCLE: u64 = 50;
 const PERSONS: u64 = 1;
 const AUCTIONS: u64 = 3;
+const BIDS: u64 = 46;
+/// Of fifty events, how many belong to `person`, `auction` and `bid`, in this order.
+pub(super) const CYCLE: [u64; 3] = [PERSONS, AUCTIONS, BIDS];
+const CYCLE_EVENTS: u64 = PERSONS + AUCTIONS + BIDS;
 const FIRST_ID: u64 = 1_000;
 const FIRST_CATEGORY: u64 = 10;
 const CATEGORIES: u64 = 5;
@@ -79,23 +82,14 @@ pub(super) fn tables() -> Result<Vec<Table>> {
     ])
 }
 
-/// Which table an event belongs to: person 0, auction 1, bid 2.
-pub(super) fn table_of(event: u64) -> usize {
-    match event % CYCLE {
-        at if at < PERSONS => 0,
-        at if at < PERSONS + AUCTIONS => 1,
-        _ => 2,
-    }
-}
-
 /// How many persons there are when an event happens, itself included. At least 1.
 fn persons_at(event: u64) -> u64 {
-    event / CYCLE + 1
+    event / CYCLE_EVENTS + 1
 }
 
 /// How many auctions there are when an event happens, itself included. At least 1 for auctions and bids.
 fn auctions_at(event: u64) -> u64 {
-    let (cycle, at) = (event / CYCLE, event % CYCLE);
+    let (cycle, at) = (event / CYCLE_EVENTS, event % CYCLE_EVENTS);
     cycle * AUCTIONS + at.saturating_sub(PERSONS - 1).min(AUCTIONS)
 }
 

@@ -33,6 +33,11 @@ impl TokenBucket {
         self.take_at(Instant::now(), wanted)
     }
 
+    /// Puts back what was taken and not used.
+    pub(super) fn give_back(&mut self, rows: usize) {
+        self.tokens += rows as f64;
+    }
+
     fn take_at(&mut self, now: Instant, wanted: u64) -> u64 {
         let earned = (now - self.filled).as_secs_f64() * self.rate;
         self.tokens = (self.tokens + earned).min((self.rate * BUCKET_SECONDS).max(1.0));

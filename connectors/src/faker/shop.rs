@@ -15,9 +15,9 @@ use super::random::Random;
 use super::text::Text;
 use super::words::Words;
 
-/// Events of one customer and its share of orders in the dataset `shop`.
 const ORDERS_PER_CUSTOMER: u64 = 4;
-const BLOCK: u64 = ORDERS_PER_CUSTOMER + 1;
+/// Events of one customer and its orders in the dataset `shop`.
+pub(super) const CYCLE: [u64; 2] = [1, ORDERS_PER_CUSTOMER];
 /// 2024-01-01T00:00:00Z, when the first order is made.
 const EPOCH_US: i64 = 1_704_067_200_000_000;
 /// Mean time between two orders.
@@ -57,12 +57,6 @@ pub(super) fn customers() -> Result<Table> {
         ("vip", DataType::Boolean),
     ];
     Table::keyed("customers", &fields, customer_columns)
-}
-
-/// Which table (customers 0, orders 1) an event of `shop` belongs to, and its number there.
-pub(super) fn place(event: u64) -> (usize, u64) {
-    let (block, at) = (event / BLOCK, event % BLOCK);
-    if at == 0 { (0, block) } else { (1, block * ORDERS_PER_CUSTOMER + at - 1) }
 }
 
 /// The customer of an order, one that exists when the order is made.

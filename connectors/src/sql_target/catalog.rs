@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Database, Value};
 
-const TABLE: &str = "_aqueduct_tables";
+const TABLE: &str = "_aqueduct_targets";
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS _aqueduct_tables (flow TEXT NOT NULL, task TEXT NOT NULL, \
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS _aqueduct_targets (flow TEXT NOT NULL, task TEXT NOT NULL, \
      table_name TEXT NOT NULL, relation TEXT NOT NULL, PRIMARY KEY (flow, task, table_name))";
 
 /// A relation as text.
@@ -36,27 +36,33 @@ pub(super) fn start(database: &mut dyn Database, context: &SinkContext, fresh: b
     database.execute(CREATE, &[])?;
     if fresh {
         let values = [context.flow.as_str().into(), context.task.as_str().into()];
-        database.execute("DELETE FROM _aqueduct_tables WHERE flow = ?1 AND task = ?2", &values)?;
+        database.execute("DELETE FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2", &values)?;
     }
     Ok(())
 }
 
 /// True when this flow has written the table before.
 pub(super) fn is_registered(database: &mut dyn Database, context: &SinkContext, table: &str) -> Result<bool> {
-    let sql = "SELECT 1 FROM _aqueduct_tables WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
+    let sql = "SELECT 1 FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
     Ok(!database.query(sql, &[context.flow.as_str().into(), context.task.as_str().into(), table.into()])?.is_empty())
 }
 
 /// Records what the table is written from.
-pub(super) fn register(database: &mut dyn Database, context: &SinkContext, table: &str, relation: &Relation) -> Result<()> {
+pub(super) fn register(
+    database: &mut dyn Database,
+    context: &SinkContext,
+    table: &str,
+    relation: &Relation,
+) -> Result<()> {
     let stored = StoredRelation {
         name: relation.name().clone(),
         columns: relation.columns().as_ref().clone(),
         key: relation.key_names().into_iter().map(str::to_owned).collect(),
         version: relation.version(),
     };
-    let text = serde_json::to_string(&stored).map_err(|error| Error::bug("cannot write a relation").with_source(error))?;
-    let sql = "INSERT INTO _aqueduct_tables (flow, task, table_name, relation) VALUES (?1, ?2, ?3, ?4) \
+    let text =
+        serde_json::to_string(&stored).map_err(|error| Error::bug("cannot write a relation").with_source(error))?;
+    let sql = "INSERT INTO _aqueduct_targets (flow, task, table_name, relation) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (flow, task, table_name) DO UPDATE SET relation = excluded.relation";
     let values = [context.flow.as_str().into(), context.task.as_str().into(), table.into(), Value::Text(text)];
     database.execute(sql, &values).map(drop)
@@ -65,14 +71,14 @@ pub(super) fn register(database: &mut dyn Database, context: &SinkContext, table
 /// Follows a renamed table.
 pub(super) fn rename(database: &mut dyn Database, context: &SinkContext, from: &str, to: &str) -> Result<()> {
     let (flow, task) = (Value::from(context.flow.as_str()), Value::from(context.task.as_str()));
-    let sql = "DELETE FROM _aqueduct_tables WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
+    let sql = "DELETE FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
     let rows = database.query(
-        "SELECT relation FROM _aqueduct_tables WHERE flow = ?1 AND task = ?2 AND table_name = ?3",
+        "SELECT relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3",
         &[flow.clone(), task.clone(), from.into()],
     )?;
     database.execute(sql, &[flow.clone(), task.clone(), from.into()])?;
     if let Some(row) = rows.first() {
-        let sql = "INSERT INTO _aqueduct_tables (flow, task, table_name, relation) VALUES (?1, ?2, ?3, ?4) \
+        let sql = "INSERT INTO _aqueduct_targets (flow, task, table_name, relation) VALUES (?1, ?2, ?3, ?4) \
                    ON CONFLICT (flow, task, table_name) DO UPDATE SET relation = excluded.relation";
         database.execute(sql, &[flow, task, to.into(), row[0].clone()])?;
     }
@@ -88,13 +94,14 @@ pub(crate) fn written_tables(database: &mut dyn Database, context: &SinkContext)
     if exists.first().is_none_or(|row| row[0] == Value::Int(0)) {
         return Ok(Vec::new());
     }
-    let sql = "SELECT table_name, relation FROM _aqueduct_tables WHERE flow = ?1 AND task = ?2 ORDER BY table_name";
+    let sql = "SELECT table_name, relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 ORDER BY table_name";
     let rows = database.query(sql, &[context.flow.as_str().into(), context.task.as_str().into()])?;
     rows.iter()
         .map(|row| {
             let table = row[0].text()?.to_owned();
             let stored: StoredRelation = serde_json::from_str(row[1].text()?).map_err(|error| {
-                Error::new(ErrorKind::State, format!("cannot read what _aqueduct_tables says of {table}")).with_source(error)
+                Error::new(ErrorKind::State, format!("cannot read what _aqueduct_targets says of {table}"))
+                    .with_source(error)
             })?;
             let relation = Relation::new(stored.name, Arc::new(stored.columns), &stored.key, stored.version)?;
             Ok(WrittenTable { table, relation: Arc::new(relation) })

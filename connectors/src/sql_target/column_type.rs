@@ -28,7 +28,9 @@ pub(crate) fn storage_type(dialect: Dialect, column: &str, data_type: &DataType)
             ErrorKind::Schema,
             format!("column {column} has type {data_type}, which {} columns cannot hold here", dialect.product()),
         )
-        .with_hint(format!("cast or drop it before this task, for example with Mapping: {column}: \"CAST({column} AS VARCHAR)\""))
+        .with_hint(format!(
+            "cast or drop it before this task, for example with Mapping: {column}: \"CAST({column} AS VARCHAR)\""
+        ))
     })
 }
 
@@ -75,13 +77,14 @@ fn duckdb(data_type: &DataType) -> Option<Storage> {
         Timestamp(TimeUnit::Microsecond, None) => ("TIMESTAMP", data_type.clone()),
         // TIMESTAMPTZ has microseconds only, so nanoseconds in UTC are kept without their zone.
         Timestamp(TimeUnit::Nanosecond, _) => ("TIMESTAMP_NS", Timestamp(TimeUnit::Nanosecond, None)),
-        Timestamp(_, Some(_)) => {
-            ("TIMESTAMP WITH TIME ZONE", Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
-        }
+        Timestamp(_, Some(_)) => ("TIMESTAMP WITH TIME ZONE", Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
         Time64(TimeUnit::Nanosecond) | Duration(_) => ("BIGINT", Int64),
         Time32(_) | Time64(_) => ("TIME", Time64(TimeUnit::Microsecond)),
         Dictionary(_, values) => return duckdb(values),
-        Decimal32(precision, scale) | Decimal64(precision, scale) | Decimal128(precision, scale) | Decimal256(precision, scale) => {
+        Decimal32(precision, scale)
+        | Decimal64(precision, scale)
+        | Decimal128(precision, scale)
+        | Decimal256(precision, scale) => {
             return Some(duckdb_decimal(*precision, *scale));
         }
         _ => return None,
@@ -91,7 +94,8 @@ fn duckdb(data_type: &DataType) -> Option<Storage> {
 
 /// DECIMAL has at most 38 digits and no negative scale; what does not fit is kept as text.
 fn duckdb_decimal(precision: u8, scale: i8) -> Storage {
-    let (precision, scale) = if scale < 0 { (precision.saturating_add(scale.unsigned_abs()), 0) } else { (precision, scale) };
+    let (precision, scale) =
+        if scale < 0 { (precision.saturating_add(scale.unsigned_abs()), 0) } else { (precision, scale) };
     if precision > 38 || scale.unsigned_abs() > precision {
         return Storage { sql: "VARCHAR".to_owned(), arrow: DataType::Utf8 };
     }

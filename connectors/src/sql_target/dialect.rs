@@ -25,9 +25,7 @@ pub(crate) fn quote_ident(dialect: Dialect, name: &str) -> Result<String> {
             ErrorKind::Schema,
             format!("{} cannot have a table or column named {shown:?}", dialect.product()),
         )
-        .with_hint(format!(
-            "rename it with Mapping: a name has 1 to {NAME_BYTES_MAX} bytes and no NUL character"
-        )));
+        .with_hint(format!("rename it with Mapping: a name has 1 to {NAME_BYTES_MAX} bytes and no NUL character")));
     }
     // Both follow the SQL standard: double quotes, an inner one doubled.
     Ok(format!("\"{}\"", name.replace('"', "\"\"")))

@@ -3,7 +3,8 @@
 use aqueduct_model::{Change, Error, ErrorKind, RelationName, Result, SchemaChange};
 use tracing::{info, warn};
 
-use super::table::{DELETED_COLUMN, Preparation, SYNCED_COLUMN, read_columns, refused_change};
+use super::preparation::{Preparation, refused_change};
+use super::table::{DELETED_COLUMN, SYNCED_COLUMN, read_columns};
 use super::{Database, Dialect, Mode, SchemaPolicy, catalog, fault, quote_ident};
 
 impl Preparation<'_> {
@@ -60,13 +61,13 @@ impl Preparation<'_> {
         let table = quote_ident(dialect, name)?;
         let sql = match self.options.mode {
             Mode::Append => return Ok(()),
-            Mode::SoftDelete => format!(
-                "UPDATE {table} SET {} = {}, {} = {}",
-                quote_ident(dialect, DELETED_COLUMN)?,
-                dialect.true_literal(),
-                quote_ident(dialect, SYNCED_COLUMN)?,
-                dialect.now(),
-            ),
+            Mode::SoftDelete => {
+                let (deleted, synced) = (quote_ident(dialect, DELETED_COLUMN)?, quote_ident(dialect, SYNCED_COLUMN)?);
+                let (marked, now) = (dialect.true_literal(), dialect.now());
+                format!(
+                    "UPDATE {table} SET {deleted} = {marked}, {synced} = {now} WHERE {deleted} IS NULL OR NOT {deleted}"
+                )
+            }
             _ => format!("DELETE FROM {table}"),
         };
         self.database.execute(&sql, &[]).map(drop)
@@ -74,7 +75,8 @@ impl Preparation<'_> {
 
     fn rename_table(&mut self, from: &RelationName, to: &str) -> Result<()> {
         let from = self.options.table_name(from);
-        if from == to || read_columns(self.database, &from)?.is_empty() || !read_columns(self.database, to)?.is_empty() {
+        if from == to || read_columns(self.database, &from)?.is_empty() || !read_columns(self.database, to)?.is_empty()
+        {
             return Ok(());
         }
         let dialect = self.database.dialect();
@@ -98,7 +100,8 @@ fn describe(change: &Change) -> &'static str {
 /// Adds a column, NULL in all rows.
 pub(super) fn add_column(database: &mut dyn Database, table: &str, column: &str, sql_type: &str) -> Result<()> {
     let dialect = database.dialect();
-    let sql = format!("ALTER TABLE {} ADD COLUMN {} {sql_type}", quote_ident(dialect, table)?, quote_ident(dialect, column)?);
+    let sql =
+        format!("ALTER TABLE {} ADD COLUMN {} {sql_type}", quote_ident(dialect, table)?, quote_ident(dialect, column)?);
     database.execute(&sql, &[]).map(drop)
 }
 
@@ -155,5 +158,7 @@ fn cannot(table: &str, column: &str, done: &str, error: Error) -> Error {
     }
     Error::new(ErrorKind::Schema, format!("column {column} of {table} cannot be {done} in the target"))
         .with_source(error)
-        .with_hint("an index, a view or the primary key uses it: change the target by hand, or set `schema_change: ignore`")
+        .with_hint(
+            "an index, a view or the primary key uses it: change the target by hand, or set `schema_change: ignore`",
+        )
 }

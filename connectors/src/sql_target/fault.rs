@@ -1,24 +1,23 @@
 //! Crash points and planted bugs of the commit protocol; both compile to nothing without the feature `failpoints`.
+//!
+//! A point `sink.flush` is also `sink.flush@shop` for the flow `shop`: points are process-wide, and a test that runs
+//! beside others wants to hit its own flow only.
 
 use aqueduct_model::Result;
 
-/// Fails with `Unavailable` when the crash point is set to `return` (for every flow) or `return(flow)` (for one).
-///
-/// Scoped by flow because the points are process-wide and tests run in parallel.
+/// Fails with `Unavailable` when the crash point is set to `return`.
 #[cfg(feature = "failpoints")]
 pub(crate) fn point(name: &str, flow: &str) -> Result<()> {
-    match fail::eval(name, |scope| scope.is_none_or(|scope| scope == flow)) {
-        Some(true) => {
-            Err(aqueduct_model::Error::new(aqueduct_model::ErrorKind::Unavailable, format!("injected fault at {name}")))
-        }
-        _ => Ok(()),
+    if !planted(name, flow) {
+        return Ok(());
     }
+    Err(aqueduct_model::Error::new(aqueduct_model::ErrorKind::Unavailable, format!("injected fault at {name}")))
 }
 
-/// True when the bug of that name is planted: `return` (for every flow) or `return(flow)`.
+/// True when the bug of that name is planted by `return`.
 #[cfg(feature = "failpoints")]
 pub(crate) fn planted(name: &str, flow: &str) -> bool {
-    fail::eval(name, |scope| scope.is_none_or(|scope| scope == flow)).unwrap_or(false)
+    fail::eval(name, |_| ()).is_some() || fail::eval(&format!("{name}@{flow}"), |_| ()).is_some()
 }
 
 #[cfg(not(feature = "failpoints"))]

@@ -59,7 +59,8 @@ pub(crate) fn format_time(value: i64, unit: TimeUnit, out: &mut String) {
     if value < 0 {
         out.push('-');
     }
-    let (seconds, fraction) = (value.unsigned_abs() / per_second(unit) as u64, value.unsigned_abs() % per_second(unit) as u64);
+    let (seconds, fraction) =
+        (value.unsigned_abs() / per_second(unit) as u64, value.unsigned_abs() % per_second(unit) as u64);
     for (part, joint) in [(seconds / 3_600, ":"), (seconds / 60 % 60, ":"), (seconds % 60, ".")] {
         pad(part as i64, 2, out);
         out.push_str(joint);
@@ -157,7 +158,15 @@ mod tests {
 
     #[test]
     fn known_days() {
-        for (days, text) in [(0, "1970-01-01"), (-1, "1969-12-31"), (19_782, "2024-02-29"), (-719_528, "0000-01-01"), (2_932_896, "9999-12-31"), (2_932_897, "+10000-01-01"), (-719_529, "-0001-12-31")] {
+        for (days, text) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (19_782, "2024-02-29"),
+            (-719_528, "0000-01-01"),
+            (2_932_896, "9999-12-31"),
+            (2_932_897, "+10000-01-01"),
+            (-719_529, "-0001-12-31"),
+        ] {
             assert_eq!(date(days), text);
             assert_eq!(parse_date(text), Some(days));
         }

@@ -53,7 +53,10 @@ pub(super) fn claim(database: &mut dyn Database, context: &SinkContext, claim: &
     if database.execute(sql, &[flow, task, token, epoch, positions, now()])? != 1 {
         return Err(Error::new(
             ErrorKind::State,
-            format!("flow {} task {}: the target knows a writer with a newer token; this one is fenced", context.flow, context.task),
+            format!(
+                "flow {} task {}: the target knows a writer with a newer token; this one is fenced",
+                context.flow, context.task
+            ),
         )
         .with_hint(
             "another daemon runs this flow, or the checkpoint folder is an old copy: stop the other daemon and start \
@@ -67,9 +70,18 @@ pub(super) fn claim(database: &mut dyn Database, context: &SinkContext, claim: &
 ///
 /// # Errors
 /// `State` when the row is not what this writer left behind.
-pub(super) fn advance(database: &mut dyn Database, context: &SinkContext, token: Token, previous: Epoch, cut: &Cut) -> Result<()> {
-    let mut sql = "UPDATE _aqueduct_commits SET epoch = ?3, positions = ?4, committed_at = ?5 WHERE flow = ?1 AND task = ?2".to_owned();
-    let mut values = vec![context.flow.as_str().into(), context.task.as_str().into(), number(cut.epoch.0)?, positions(cut)?, now()];
+pub(super) fn advance(
+    database: &mut dyn Database,
+    context: &SinkContext,
+    token: Token,
+    previous: Epoch,
+    cut: &Cut,
+) -> Result<()> {
+    let mut sql =
+        "UPDATE _aqueduct_commits SET epoch = ?3, positions = ?4, committed_at = ?5 WHERE flow = ?1 AND task = ?2"
+            .to_owned();
+    let mut values =
+        vec![context.flow.as_str().into(), context.task.as_str().into(), number(cut.epoch.0)?, positions(cut)?, now()];
     if !fault::planted("mutant.sink_no_token_check", &context.flow) {
         sql.push_str(" AND token = ?6 AND epoch = ?7");
         values.extend([number(token.0)?, number(previous.0)?]);
@@ -79,7 +91,10 @@ pub(super) fn advance(database: &mut dyn Database, context: &SinkContext, token:
     }
     Err(Error::new(
         ErrorKind::State,
-        format!("flow {} task {}: another daemon has taken over this target; nothing of epoch {} was written", context.flow, context.task, cut.epoch),
+        format!(
+            "flow {} task {}: another daemon has taken over this target; nothing of epoch {} was written",
+            context.flow, context.task, cut.epoch
+        ),
     )
     .with_hint("stop one of the two daemons; the one that was started last goes on"))
 }
@@ -89,7 +104,9 @@ fn number(value: u64) -> Result<Value> {
 }
 
 fn positions(cut: &Cut) -> Result<Value> {
-    serde_json::to_string(&cut.positions).map(Value::Text).map_err(|error| Error::bug("cannot write positions").with_source(error))
+    serde_json::to_string(&cut.positions)
+        .map(Value::Text)
+        .map_err(|error| Error::bug("cannot write positions").with_source(error))
 }
 
 fn now() -> Value {

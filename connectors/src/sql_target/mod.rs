@@ -21,6 +21,7 @@ mod iso_time;
 mod ledger;
 mod mode;
 mod multiset;
+mod preparation;
 mod resolve;
 mod sink;
 mod table;

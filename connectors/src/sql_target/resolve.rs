@@ -18,12 +18,17 @@ struct Stored {
 }
 
 /// Makes the changes of a keyed table. Rows that cannot be completed are added to `folded.refused`.
-pub(super) fn resolve(database: &mut dyn Database, table: &Table, images: &Images, folded: &mut Folded) -> Result<Changes> {
+pub(super) fn resolve(
+    database: &mut dyn Database,
+    table: &Table,
+    images: &Images,
+    folded: &mut Folded,
+) -> Result<Changes> {
     let soft = table.soft_delete();
     let dead: Vec<u32> = folded
         .slots
         .iter()
-        .filter(|slot| !slot.live && !(soft && slot.image.is_some()))
+        .filter(|slot| !(slot.live || soft && slot.image.is_some()))
         .map(|slot| slot.key_row)
         .collect();
     let dead = if dead.is_empty() { None } else { Some(images.take(&table.key, &dead)?) };
@@ -42,7 +47,8 @@ pub(super) fn resolve(database: &mut dyn Database, table: &Table, images: &Image
         let Some(image) = &slot.image else { continue };
         match image.base {
             Base::Stored { key_row, required: true }
-                if is_missing(image) && !stored.as_ref().is_some_and(|stored| stored.by_key_row.contains_key(&key_row)) =>
+                if is_missing(image)
+                    && !stored.as_ref().is_some_and(|stored| stored.by_key_row.contains_key(&key_row)) =>
             {
                 refused.push((
                     image.row,

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::compaction::{FoldMode, fold};
 use super::images::Images;
-use super::table::Preparation;
+use super::preparation::Preparation;
 use super::{Changes, Database, Mode, Table, TargetOptions, catalog, fault, ledger, multiset, resolve};
 
 /// Opens a connection. With `false` a target that does not exist is `None`; with `true` it is created and made ready
@@ -80,7 +80,8 @@ impl SqlSink {
         let result = self.database()?.execute("COMMIT", &[]);
         self.in_transaction = false;
         result.map(drop).map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "the target did not confirm a commit; it may or may not be done").with_source(error)
+            Error::new(ErrorKind::Unavailable, "the target did not confirm a commit; it may or may not be done")
+                .with_source(error)
         })
     }
 
@@ -125,7 +126,12 @@ impl SqlSink {
         Ok(())
     }
 
-    fn follow(&mut self, change: &SchemaChange, groups: &mut Vec<(String, Vec<Batch>)>, bad: &mut BadRows) -> Result<()> {
+    fn follow(
+        &mut self,
+        change: &SchemaChange,
+        groups: &mut Vec<(String, Vec<Batch>)>,
+        bad: &mut BadRows,
+    ) -> Result<()> {
         let name = self.options.table_name(change.relation.name());
         self.apply_group(&name, groups, bad)?;
         if let aqueduct_model::Change::RenameTable { from } = &change.change {
@@ -180,12 +186,20 @@ impl SqlSink {
 }
 
 /// What a group of batches comes to, and the rows that cannot be used.
-fn compact(database: &mut dyn Database, table: &Table, images: &Images, flow: &str) -> Result<(Changes, Vec<(u32, String)>)> {
+fn compact(
+    database: &mut dyn Database,
+    table: &Table,
+    images: &Images,
+    flow: &str,
+) -> Result<(Changes, Vec<(u32, String)>)> {
     if table.mode == Mode::Append {
         if !images.append_only() {
-            return Err(Error::config(format!("mode append cannot apply updates or deletes of {}", table.relation.name()))
-                .with_setting("mode")
-                .with_hint("use `mode: upsert` to keep the target in step, or drop changes before this task with Filter"));
+            return Err(Error::config(format!(
+                "mode append cannot apply updates or deletes of {}",
+                table.relation.name()
+            ))
+            .with_setting("mode")
+            .with_hint("use `mode: upsert` to keep the target in step, or drop changes before this task with Filter"));
         }
         return Ok((Changes { rows: images.batches(), ..Changes::default() }, Vec::new()));
     }

@@ -51,9 +51,10 @@ pub(crate) fn open(path: &Path, access: Access, busy_timeout: Duration) -> Resul
 /// Turns an error of SQLite into ours: the kind from the result code, the original kept as the cause.
 pub(crate) fn failed(doing: impl Into<String>, error: rusqlite::Error) -> Error {
     let (kind, hint) = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            (ErrorKind::Unavailable, Some("another process holds a lock on the database for long; end it, or raise `busy_timeout`"))
-        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            ErrorKind::Unavailable,
+            Some("another process holds a lock on the database for long; end it, or raise `busy_timeout`"),
+        ),
         Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::DiskFull | ErrorCode::OutOfMemory) => {
             (ErrorKind::Unavailable, None)
         }
@@ -87,4 +88,3 @@ pub(crate) fn is_busy(error: &Error) -> bool {
 pub(crate) fn quote(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
-

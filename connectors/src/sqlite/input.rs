@@ -124,9 +124,7 @@ impl Reading {
         };
         let (columns, kinds) = columns(&connection, &from, config)?;
         let key = match &table {
-            Some(table) if config.key.is_empty() => {
-                table.key.iter().map(|&i| table.columns[i].name.clone()).collect()
-            }
+            Some(table) if config.key.is_empty() => table.key.iter().map(|&i| table.columns[i].name.clone()).collect(),
             _ => config.key.clone(),
         };
         let mut order = order(config, table.as_ref())?;
@@ -134,11 +132,8 @@ impl Reading {
             order.insert(0, quote(&incremental.column));
         }
         let required: Vec<bool> = columns.iter().map(|column| key.contains(column)).collect();
-        let fields: Vec<Field> = columns
-            .iter()
-            .enumerate()
-            .map(|(i, name)| Field::new(name, kinds[i].data_type(), !required[i]))
-            .collect();
+        let fields: Vec<Field> =
+            columns.iter().enumerate().map(|(i, name)| Field::new(name, kinds[i].data_type(), !required[i])).collect();
         let name = RelationName::table(config.name.clone().unwrap_or(name));
         let relation = Arc::new(Relation::new(name, Arc::new(Schema::new(fields)), &key, 1)?);
         if let Some(incremental) = &config.incremental {
@@ -280,7 +275,8 @@ impl Reading {
         if let Some(incremental) = &config.incremental {
             conditions.push(format!("{} IS NOT NULL", quote(&incremental.column)));
         }
-        let condition = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
         let columns: String = self.columns.iter().map(|column| format!(",{}", quote(column))).collect();
         format!("SELECT {order}{columns} FROM {} {condition} ORDER BY {order} LIMIT {limit}", self.from)
     }
@@ -291,15 +287,13 @@ impl Reading {
         let Some(newest) = place.after.first() else { return Ok(self.place.clone()) };
         let sql = "SELECT CASE typeof(?1) WHEN 'text' THEN strftime('%Y-%m-%d %H:%M:%S', ?1, '-' || ?2 || ' seconds') \
                    ELSE ?1 - ?2 END";
-        let since: Cell = self
-            .connection
-            .prepare_cached(sql)
-            .map_err(|e| failed("cannot look back", e))
-            .and_then(|mut statement| {
+        let since: Cell = self.connection.prepare_cached(sql).map_err(|e| failed("cannot look back", e)).and_then(
+            |mut statement| {
                 let mut rows = statement.query((newest, lookback as i64)).map_err(|e| failed("cannot look back", e))?;
                 let row = rows.next().map_err(|e| failed("cannot look back", e))?;
                 Cell::keep(row.and_then(|row| row.get_ref(0).ok()).unwrap_or(ValueRef::Null))
-            })?;
+            },
+        )?;
         if since == Cell::Null(()) {
             return Err(Error::config("`lookback` needs a column of numbers or of times in ISO 8601")
                 .with_setting("incremental.lookback"));

@@ -3,9 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use aqueduct_model::{
-    Error, HumanDuration, PluginEntry, Properties, Replay, Result, Source, SourcePlugin,
-};
+use aqueduct_model::{Error, HumanDuration, PluginEntry, Properties, Replay, Result, Source, SourcePlugin};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -98,9 +96,11 @@ impl SourcePlugin for SqliteInputPlugin {
         match (&config.table, &config.query) {
             (Some(_), Some(_)) => Err(Error::config("`table` and `query` exclude each other").with_setting("query")),
             (None, None) => Err(Error::config("nothing to read: set `table` or `query`").with_setting("table")),
-            (None, Some(_)) if config.key.is_empty() => Err(Error::config("`query` needs `key`")
-                .with_setting("key")
-                .with_hint("name the columns that tell its rows apart: reading goes on behind the last key after a restart")),
+            (None, Some(_)) if config.key.is_empty() => {
+                Err(Error::config("`query` needs `key`").with_setting("key").with_hint(
+                    "name the columns that tell its rows apart: reading goes on behind the last key after a restart",
+                ))
+            }
             _ => Ok(()),
         }
     }

@@ -28,7 +28,11 @@ pub(super) fn order(config: &SqliteInputConfig, table: Option<&Table>) -> Result
 }
 
 /// Names and kinds of the columns: by declared type, or by the first row where there is none.
-pub(super) fn columns(connection: &Connection, from: &str, config: &SqliteInputConfig) -> Result<(Vec<String>, Vec<Kind>)> {
+pub(super) fn columns(
+    connection: &Connection,
+    from: &str,
+    config: &SqliteInputConfig,
+) -> Result<(Vec<String>, Vec<Kind>)> {
     let setting = if config.query.is_some() { "query" } else { "table" };
     let refused = |e: rusqlite::Error| {
         let text = format!("cannot read `{setting}` of {}", config.path.display());
@@ -57,5 +61,5 @@ pub(super) fn columns(connection: &Connection, from: &str, config: &SqliteInputC
 }
 
 fn declared(statement: &Statement<'_>) -> Vec<(String, Option<String>)> {
-    statement.columns().into_iter().map(|column| (column.name().to_owned(), column.decl_type().map(str::to_owned))).collect()
+    statement.columns().map(|column| (column.name().to_owned(), column.decl_type().map(str::to_owned))).collect()
 }

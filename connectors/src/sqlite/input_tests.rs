@@ -48,8 +48,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn poll(source: &mut dyn Source, max_rows: usize, until: Option<&Position>) -> Polled {
-    let budget =
-        PollBudget { max_rows, max_wait: Duration::ZERO, until: until.cloned(), ..PollBudget::default() };
+    let budget = PollBudget { max_rows, max_wait: Duration::ZERO, until: until.cloned(), ..PollBudget::default() };
     block_on(source.poll(&budget, &mut BadRows::new(BadRowPolicy::Drop, 10))).unwrap()
 }
 
@@ -68,7 +67,9 @@ fn first(batch: &Batch) -> Vec<i64> {
 
 #[test]
 fn a_table_is_read_once_and_a_restart_goes_on() {
-    let files = files("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1,'a'),(2,'b'),(3,'c'),(5,'e'),(9,'i')");
+    let files = files(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1,'a'),(2,'b'),(3,'c'),(5,'e'),(9,'i')",
+    );
     let mut source = files.source(json!({ "table": "t" }), None);
     let Polled::Batch(batch) = poll(source.as_mut(), 3, None) else { panic!("rows") };
     assert_eq!((first(&batch), batch.relation().key_names()), (vec![1, 2, 3], vec!["id"]));
@@ -95,10 +96,13 @@ fn a_replay_ends_at_its_edge() {
 
 #[test]
 fn tables_without_rowid_and_queries() {
-    let files = files("CREATE TABLE k(n INTEGER, a TEXT COLLATE NOCASE, PRIMARY KEY (a, n)) WITHOUT ROWID; \
-                       INSERT INTO k VALUES (1,'b'),(2,'A'),(3,'B'),(4,'a'),(5,'c')");
+    let files = files(
+        "CREATE TABLE k(n INTEGER, a TEXT COLLATE NOCASE, PRIMARY KEY (a, n)) WITHOUT ROWID; \
+                       INSERT INTO k VALUES (1,'b'),(2,'A'),(3,'B'),(4,'a'),(5,'c')",
+    );
     assert_eq!(numbers(files.source(json!({ "table": "k" }), None).as_mut(), None), [2, 4, 1, 3, 5]);
-    let query = json!({ "query": "SELECT n * 10 AS tens, upper(a) AS u FROM k -- all\n;", "key": ["tens"], "name": "tens" });
+    let query =
+        json!({ "query": "SELECT n * 10 AS tens, upper(a) AS u FROM k -- all\n;", "key": ["tens"], "name": "tens" });
     let mut source = files.source(query, None);
     let Polled::Batch(batch) = poll(source.as_mut(), 10, None) else { panic!("rows") };
     assert_eq!(first(&batch), [10, 20, 30, 40, 50]);
@@ -108,7 +112,8 @@ fn tables_without_rowid_and_queries() {
 
 #[test]
 fn new_rows_are_looked_for() {
-    let files = files("CREATE TABLE t(id INTEGER PRIMARY KEY, at INTEGER); INSERT INTO t VALUES (1,10),(2,20),(3,NULL)");
+    let files =
+        files("CREATE TABLE t(id INTEGER PRIMARY KEY, at INTEGER); INSERT INTO t VALUES (1,10),(2,20),(3,NULL)");
     let settings = json!({ "table": "t", "incremental": { "column": "at", "poll_interval": "0ms" } });
     let mut source = files.source(settings.clone(), None);
     assert_eq!(numbers(source.as_mut(), None), [1, 2]);
@@ -127,7 +132,8 @@ fn new_rows_are_looked_for() {
 #[test]
 fn the_source_keeps_its_promises() {
     let files = files("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
-    let numbers = "WITH RECURSIVE n(v) AS (VALUES (1) UNION ALL SELECT v + 1 FROM n WHERE v < 600) SELECT v * 3, v FROM n";
+    let numbers =
+        "WITH RECURSIVE n(v) AS (VALUES (1) UNION ALL SELECT v + 1 FROM n WHERE v < 600) SELECT v * 3, v FROM n";
     files.db.execute_batch(&format!("INSERT INTO t {numbers}")).unwrap();
     let path = files.folder.path().join("a.db").display().to_string();
     for settings in [

@@ -18,6 +18,7 @@ mod input_tests;
 mod sink;
 mod sink_config;
 mod sink_inspect;
+mod sink_reader;
 #[cfg(test)]
 mod sink_tests;
 mod sink_values;

@@ -10,7 +10,8 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
 use tracing::warn;
 
 use super::connection::failed;
-use super::sink_values::{Cells, Reader};
+use super::sink_reader::Reader;
+use super::sink_values::Cells;
 use crate::sql_target::{
     Changes, DELETED_COLUMN, Database, Dialect, Refused, SYNCED_COLUMN, Table, Value, quote_ident,
 };
@@ -116,7 +117,8 @@ impl Database for SqliteTarget {
     }
 
     fn lookup(&mut self, table: &Table, keys: &RecordBatch) -> Result<(RecordBatch, Vec<usize>)> {
-        let columns = Dialect::Sqlite.name_list(table.target.iter().take(table.taken.len()).map(|c| c.name.as_str()))?;
+        let columns =
+            Dialect::Sqlite.name_list(table.target.iter().take(table.taken.len()).map(|c| c.name.as_str()))?;
         let condition = conditions(table.key_names(), "=")?;
         let sql = format!("SELECT {columns} FROM {} WHERE {condition}", quote_ident(Dialect::Sqlite, &table.name)?);
         let mut statement = self.connection.prepare_cached(&sql).map_err(statement_failed)?;
@@ -269,7 +271,10 @@ pub(super) fn rowid_name<'a>(columns: impl Iterator<Item = &'a str> + Clone) -> 
         .into_iter()
         .find(|name| !columns.clone().any(|column| column.eq_ignore_ascii_case(name)))
         .ok_or_else(|| {
-            Error::new(ErrorKind::Schema, "a table has columns named rowid, _rowid_ and oid; its rows cannot be told apart")
-                .with_hint("rename one of them with Mapping")
+            Error::new(
+                ErrorKind::Schema,
+                "a table has columns named rowid, _rowid_ and oid; its rows cannot be told apart",
+            )
+            .with_hint("rename one of them with Mapping")
         })
 }

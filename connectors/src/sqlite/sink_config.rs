@@ -70,6 +70,7 @@ impl SinkPlugin for SqliteOutput {
 
     fn properties(config: &Self::Config) -> Properties {
         Properties {
+            transactional: true,
             blocking: true,
             delivery: Delivery::ExactlyOnce,
             changes: if config.mode == Mode::Append { ChangeSupport::AppendOnly } else { ChangeSupport::Changes },

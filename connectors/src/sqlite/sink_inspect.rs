@@ -11,10 +11,8 @@ use async_trait::async_trait;
 
 use super::connection::failed;
 use super::sink::{Open, SqliteTarget, rowid_name};
-use super::sink_values::Reader;
-use crate::sql_target::{
-    DELETED_COLUMN, Database, Dialect, WrittenTable, quote_ident, recorded, written_tables,
-};
+use super::sink_reader::Reader;
+use crate::sql_target::{DELETED_COLUMN, Database, Dialect, WrittenTable, quote_ident, recorded, written_tables};
 
 /// Rows per batch.
 const PAGE_ROWS: usize = 8_192;

@@ -8,9 +8,9 @@ use serde_json::json;
 
 #[cfg(feature = "failpoints")]
 use crate::sql_target::tests::protocol;
-use crate::sql_target::tests::{Kit, basics, evolution, modes, property, values};
+use crate::sql_target::tests::{Kit, basics, conformance, evolution, modes, property, values};
 
-pub(crate) const KIT: Kit = Kit { entry: super::sink_config::OUTPUT, sql };
+const KIT: Kit = Kit { entry: super::sink_config::OUTPUT, sql };
 
 /// Random histories per mode.
 const CASES: u64 = 60;
@@ -36,6 +36,11 @@ fn show(cell: ValueRef<'_>) -> String {
         ValueRef::Text(value) => String::from_utf8_lossy(value).into_owned(),
         ValueRef::Blob(value) => format!("{value:?}"),
     }
+}
+
+#[test]
+fn keeps_every_promise() {
+    conformance::keeps_every_promise(&KIT);
 }
 
 #[test]
@@ -126,6 +131,11 @@ fn mirror_refuses_rows_of_others() {
 #[test]
 fn constraints_of_an_existing_table_make_bad_rows() {
     modes::constraints_of_an_existing_table_make_bad_rows(&KIT);
+}
+
+#[test]
+fn a_needed_column_that_is_not_written_is_named() {
+    modes::a_needed_column_that_is_not_written_is_named(&KIT);
 }
 
 #[test]

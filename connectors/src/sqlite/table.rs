@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
 use aqueduct_model::{Relation, RelationName, Result};
+use arrow::datatypes::{Field, Schema};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +72,7 @@ impl Table {
             .map(|(i, column)| Field::new(&column.name, kinds[i].data_type(), !required[i]))
             .collect();
         let key: Vec<&str> = self.key.iter().map(|&i| self.columns[i].name.as_str()).collect();
-        let relation =
-            Relation::new(RelationName::table(&self.name), Arc::new(Schema::new(fields)), &key, version)?;
+        let relation = Relation::new(RelationName::table(&self.name), Arc::new(Schema::new(fields)), &key, version)?;
         Ok((Arc::new(relation), Layout { kinds, required }))
     }
 }
@@ -100,7 +99,9 @@ pub(crate) fn list(connection: &Connection) -> Result<(Vec<Table>, Vec<Unreadabl
         .map_err(|e| failed(doing, e))?;
     let (mut tables, mut unreadable) = (Vec::new(), Vec::new());
     for (name, without_rowid) in names {
-        match describe(connection, &name, without_rowid).map_err(|e| failed(format!("cannot look at table {name}"), e))? {
+        match describe(connection, &name, without_rowid)
+            .map_err(|e| failed(format!("cannot look at table {name}"), e))?
+        {
             Ok(table) => tables.push(table),
             Err(reason) => unreadable.push(Unreadable { name, reason }),
         }

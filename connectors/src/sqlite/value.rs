@@ -3,12 +3,12 @@
 //! A row is looked at twice: first whether every cell fits its column, then it is appended. So a row that does not fit
 //! leaves no trace in the builders and can be refused whole.
 
+use aqueduct_model::{Error, Result};
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
     RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::SchemaRef;
-use aqueduct_model::{Error, Result};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use rusqlite::types::ValueRef;
 use std::fmt::Write as _;

@@ -13,7 +13,10 @@ fn money_is_exact_or_refused() {
     assert_eq!(real(100_000_000.0, 10, 2), None, "eleven digits do not fit");
     assert_eq!(real(f64::INFINITY, 10, 2), None);
     assert_eq!(decimal(ValueRef::Integer(7), 10, 2), Some(700));
-    assert_eq!(decimal(ValueRef::Text(b"123456789012345678901234567890.12"), 38, 2), Some(12345678901234567890123456789012));
+    assert_eq!(
+        decimal(ValueRef::Text(b"123456789012345678901234567890.12"), 38, 2),
+        Some(12345678901234567890123456789012)
+    );
     for bad in ["", ".", "1.2.3", "abc", "1e999999999", "--1", "1 2"] {
         assert_eq!(decimal(ValueRef::Text(bad.as_bytes()), 10, 2), None, "{bad:?}");
     }

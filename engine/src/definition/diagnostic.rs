@@ -130,12 +130,17 @@ impl Diagnostic {
         self
     }
 
-    /// Removes secrets from every text.
-    pub fn redact(&mut self, secrets: &Secrets) {
+    /// Removes secrets from every text; `source` is the file that it speaks of.
+    pub fn redact(&mut self, source: &Source, secrets: &Secrets) {
         let clean = |text: &mut String| *text = secrets.redact(text);
         clean(&mut self.message);
         clean(&mut self.hint);
         self.task.iter_mut().chain(&mut self.setting).for_each(clean);
+        // Half of a secret at the edge of what is shown of a long line would not be recognised.
+        let is_cut = |line: &&str| line.len() > SHOWN_CHARS && secrets.redact(line) != *line;
+        if source.line(self.line).filter(is_cut).is_some() {
+            self.source_line = None;
+        }
         if let Some(line) = &mut self.source_line {
             // A secret may lie across the marked place, so it is looked for in the line as a whole first.
             let whole = format!("{}{}{}", line.before, line.marked, line.after);

@@ -116,7 +116,7 @@ impl Document {
         let flow = matches!(root.value, Value::Map(_)).then(|| FlowDef::from_tree(&root));
         let mut found = report.finish(&secrets);
         let earlier = self.found.0.iter().cloned().map(|mut diagnostic| {
-            diagnostic.redact(&secrets);
+            diagnostic.redact(&self.source, &secrets);
             diagnostic
         });
         found.0.extend(earlier);

@@ -154,14 +154,12 @@ pub const RETRY: &[Key] = &[
     key("delay", Kind::Duration(0), Some("1s"), "The wait before the first one, doubled each time."),
 ];
 
+/// The types of parameters.
+pub const TYPES: &[&str] = &["string", "integer", "number", "boolean", "list"];
+
 /// The keys of a parameter that is written as a map.
 pub const PARAM: &[Key] = &[
-    key(
-        "type",
-        Kind::Choice(&["string", "integer", "number", "boolean", "list"]),
-        None,
-        "The parameter's type; without it that of the default.",
-    ),
+    key("type", Kind::Choice(TYPES), None, "The parameter's type; without it that of the default."),
     key("default", Kind::Any, None, "The value when none is given."),
     key("required", Kind::Flag, None, "Whether a value must be given."),
     key("description", Kind::Text, None, "What the parameter is for."),

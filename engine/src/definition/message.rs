@@ -84,7 +84,10 @@ pub(super) fn unknown_key<'a>(key: &str, place: &str, known: impl IntoIterator<I
 }
 
 pub(super) fn missing_key(key: &str, place: &str, description: &str) -> Message {
-    message(format!("the key `{key}` is missing in {place}"), format!("add `{key}`: {}", lower_first(description)))
+    message(
+        format!("the key `{key}` is missing in {place}"),
+        format!("add `{key}`: {}", lower_first(description).trim_end_matches('.')),
+    )
 }
 
 pub(super) fn wrong_type(key: &str, expected: &str, found: &str, hint: &str) -> Message {
@@ -210,8 +213,13 @@ pub(super) fn literal_secret(key: &str) -> Message {
     )
 }
 
-/// Texts of other crates begin with a capital letter.
+/// Texts of other crates begin with a capital letter; abbreviations (`SQL`) stay.
 pub(crate) fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
 }

@@ -35,11 +35,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if let Some(same) = candidates.iter().find(|candidate| normal(candidate) == normal(&lower)) {
         return Some(same);
     }
-    let distance_max = (word.chars().count() / 3).clamp(1, 4);
+    let distance_max = (word.chars().count() / 3).min(4);
     let near = candidates
         .iter()
         .map(|candidate| (damerau_levenshtein(&lower, &candidate.to_lowercase()), *candidate))
-        .filter(|(distance, _)| *distance <= distance_max)
+        .filter(|(distance, _)| (1..=distance_max).contains(distance))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate);
     near.or_else(|| {

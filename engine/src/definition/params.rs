@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::check;
 use super::expand::Expander;
+use super::keys::TYPES;
 use super::literal_secrets::looks_secret;
 use super::message;
 use super::node::{Entry, Node, Value};
@@ -42,7 +43,9 @@ fn one(entry: &Entry, given: Option<&String>, expander: &mut Expander, report: &
     if is_spec {
         check::param(&entry.value, name, report);
     }
-    let declared_type = entry.value.get("type").filter(|_| is_spec).and_then(Node::text).map(str::to_owned);
+    let declared_type = entry.value.get("type").filter(|_| is_spec).and_then(Node::text);
+    // Another word was refused by the check above.
+    let declared_type = declared_type.filter(|declared| TYPES.contains(declared)).map(str::to_owned);
     let default =
         if is_spec { entry.value.get("default") } else { Some(&entry.value).filter(|node| node.value != Value::Null) };
     let required = matches!(entry.value.get("required").map(|node| &node.value), Some(Value::Bool(true)));

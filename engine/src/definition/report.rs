@@ -44,6 +44,11 @@ impl<'a> Report<'a> {
         &mut self.found[index]
     }
 
+    /// Whether the flow is refused.
+    pub fn has_errors(&self) -> bool {
+        self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
     /// Whether further mistakes will not be listed, so that looking for them is a waste.
     pub fn is_full(&self) -> bool {
         self.found.len() > MISTAKES_MAX
@@ -52,7 +57,7 @@ impl<'a> Report<'a> {
     /// Everything found, in the order of the file, free of secrets.
     pub fn finish(mut self, secrets: &Secrets) -> Diagnostics {
         self.found.truncate(MISTAKES_MAX);
-        self.found.iter_mut().for_each(|diagnostic| diagnostic.redact(secrets));
+        self.found.iter_mut().for_each(|diagnostic| diagnostic.redact(self.source, secrets));
         Diagnostics(self.found).sorted()
     }
 }

@@ -15,6 +15,9 @@ use super::syntax_message;
 /// Deeper nesting is refused.
 pub(super) const DEPTH_MAX: usize = 64;
 
+/// The key by which YAML 1.1 merged maps.
+const MERGE_KEY: &str = "<<";
+
 /// Reads the tree; `None` after a mistake that makes the rest unreadable. An empty file is null.
 pub(super) fn parse(source: &Source, report: &mut Report) -> Option<Node> {
     let options = options! {
@@ -60,11 +63,11 @@ impl Tree<'_> {
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 report.error(span, syntax_message::yaml_alias());
-                self.value(Node::new(span, Value::Null), report)
+                None
             }
             Event::Anchor(..) => {
                 report.error(span, syntax_message::yaml_anchor());
-                Some(())
+                None
             }
             Event::Scalar(text, style, _, tag) => {
                 if tag.is_some() {
@@ -102,7 +105,7 @@ impl Tree<'_> {
     /// In a map that waits for a key, the scalar is the key.
     fn take_key(&mut self, text: &str, span: Span, report: &mut Report) -> bool {
         let Some((_, Open::Map { key: key @ None, .. })) = self.open.last_mut() else { return false };
-        if text == "<<" {
+        if text == MERGE_KEY {
             report.error(span, syntax_message::yaml_merge_key());
         }
         *key = Some((text.to_owned(), span));
@@ -127,6 +130,8 @@ impl Tree<'_> {
             None => self.root = Some(node),
             Some((_, Open::List(items))) => items.push(node),
             Some((_, Open::Map { map, key })) => match key.take() {
+                // It was refused when it was read.
+                Some((key, _)) if key == MERGE_KEY => {}
                 Some((key, key_span)) => {
                     if let Err(first) = map.insert(key.clone(), key_span, node) {
                         report.error(key_span, message::duplicate_key(&key, first));

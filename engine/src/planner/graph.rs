@@ -34,7 +34,8 @@ pub(super) fn link(drafts: &[Draft], report: &mut Report) -> Links {
     for draft in drafts {
         let mut edges: Vec<PlannedEdge> = Vec::new();
         let mut broken = false;
-        for input in &draft.def.from {
+        // An empty name was refused before.
+        for input in draft.def.from.iter().filter(|input| !input.value.trim().is_empty()) {
             if report.is_full() {
                 break;
             }
@@ -123,7 +124,8 @@ pub(super) fn check_outputs(
         report.error(flow.tasks_span, message::no_sink(sinks.map(|entry| entry.name))).of_setting("tasks");
         return;
     }
-    if links.broken.contains(&true) {
+    // What is not read now may be read once the mistakes are mended.
+    if report.has_errors() {
         return;
     }
     let is_read = |task: usize, port: Option<usize>| {

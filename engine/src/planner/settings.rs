@@ -52,11 +52,13 @@ impl Complaint {
         let mut complaint = Self {
             span: located.span,
             hint: error.hint().map_or_else(|| general_hint(entry, path.as_deref(), &bare), str::to_owned),
-            cause: format!("{}: {}", entry.name, lower_first(&bare)),
+            cause: format!("{}: {}", entry.name, in_words(&lower_first(&bare))),
             path: path.filter(|path| !path.is_empty()),
             unknown_key: None,
         };
-        if let Some(key) = quoted_after(&bare, "unknown field `") {
+        if error.hint().is_some() {
+            // The plugin's own words; the rest below translates those of serde.
+        } else if let Some(key) = quoted_after(&bare, "unknown field `") {
             complaint.unknown_field(key, &bare, config);
         } else if let Some(value) = quoted_after(&bare, "unknown variant `") {
             // The variant may be the key of a map: `phone: { keep_lst: 4 }`.
@@ -93,6 +95,22 @@ impl Complaint {
         }
         self.unknown_key = (self.path.as_deref() == Some(key)).then(|| key.to_owned());
     }
+}
+
+/// Names of Rust's types at the end of serde's messages, in words.
+fn in_words(text: &str) -> String {
+    let Some((before, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
+    let words = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "u128" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" | "i128" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" => "text",
+        "a sequence" => "a list",
+        _ if expected.starts_with("struct ") => "a map",
+        other => other,
+    };
+    format!("{before}expected {words}")
 }
 
 /// What stands between a beginning and the next backtick.

@@ -3,13 +3,13 @@
 //! `RUNNING → BARRIER(e) → PRECOMMITTED(e) → LOGGED(e) → COMMITTED(e) → ACKED(e)`; one epoch is under way at a time.
 //! It owns the checkpoint store and gives it back when it ends, so that the lock outlives restarts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aqueduct_checkpoint::{CheckpointStore, Record};
 use aqueduct_model::{BadRow, Epoch, Error, ErrorKind, PluginKind, Position, Result, Token};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tracing::{debug, info, warn};
 
 use super::cancel::Cancel;
@@ -19,7 +19,7 @@ use super::faults::planted;
 use super::operator_task::{finished_state, running_state, stored_state};
 use super::outbox::aborted;
 use super::protocol::{Command, Event, Part};
-use super::recovery::{FlowShape, Recovery, SinkReport, decide, lowest_token};
+use super::recovery::{FlowShape, Recovery, SinkReport, decide, lost_folder, lowest_token};
 use super::status::CheckpointStatus;
 use super::task_line::TaskLine;
 use crate::plan::CheckpointSettings;
@@ -46,6 +46,8 @@ pub(crate) struct Coordinator {
     pub(crate) status: watch::Sender<CheckpointStatus>,
     /// A write to the store has failed: nobody knows what it holds, the next run opens it anew and looks.
     pub(crate) store_unknown: bool,
+    /// Events that came while something else was waited for, in order.
+    pub(crate) early: VecDeque<(usize, Event)>,
 }
 
 /// The part of the coordinator that changes from epoch to epoch.
@@ -72,21 +74,26 @@ impl Coordinator {
         let mut tick = tokio::time::interval_at(Instant::now() + self.settings.interval, self.settings.interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return Err(aborted()),
-                event = self.events.recv() => {
-                    let Some((task, event)) = event else { return Err(aborted()) };
+            match self.next_step(&mut tick, run.under_way.is_none()).await? {
+                Step::Event(task, event) => {
                     self.handle(&mut run, task, event).await?;
                     if let Some(outcome) = self.advance(&mut run).await? {
                         return Ok(outcome);
                     }
                 }
-                () = stop_wanted(&mut self.stop), if run.under_way.is_none() => {
-                    self.begin(&mut run, true).await?;
-                }
-                _ = tick.tick() => self.tick(&mut run).await?,
+                Step::Stop => self.begin(&mut run, true).await?,
+                Step::Tick => self.tick(&mut run).await?,
             }
+        }
+    }
+
+    async fn next_step(&mut self, tick: &mut Interval, idle: bool) -> Result<Step> {
+        let Self { early, events, cancel, stop, .. } = self;
+        tokio::select! {
+            biased;
+            event = next_event(early, events, cancel) => event.map(|(task, event)| Step::Event(task, event)),
+            () = stop_wanted(stop), if idle => Ok(Step::Stop),
+            _ = tick.tick() => Ok(Step::Tick),
         }
     }
 
@@ -107,13 +114,60 @@ impl Coordinator {
             exact: self.tasks.iter().all(|task| task.replays_exactly),
             stateless: !self.tasks.iter().any(|task| task.stateful),
         };
-        let recovery = decide(record.as_ref(), token, &sinks, shape)?;
+        let begun = match &record {
+            Some(record) => !(record.reset && record.positions.is_empty()),
+            None => lost_folder(&sinks),
+        };
+        if !begun {
+            let record = self.begin_anew(record.as_ref(), token).await?;
+            return self.start(Some(&record), token, &sinks, shape, false).await;
+        }
+        self.start(record.as_ref(), token, &sinks, shape, true).await
+    }
+
+    /// The first start of a flow, or the first after a reset: opens the sources and logs where they begin, before any
+    /// target is claimed. A crash in the first epoch then replays from there, and not from a newer beginning.
+    async fn begin_anew(&mut self, reset: Option<&Record>, token: Token) -> Result<Record> {
+        self.start_readers(None, &Recovery::default()).await?;
+        let mut record = Record {
+            epoch: reset.map_or(Epoch(0), |reset| reset.epoch).next(),
+            token,
+            reset: reset.is_some(),
+            ..Record::default()
+        };
+        let mut waiting = self.tasks.iter().filter(|task| task.kind == PluginKind::Source).count();
+        let mut early = VecDeque::new();
+        while waiting > 0 {
+            let (task, event) = self.next_event().await?;
+            if let (Event::Ready { position }, PluginKind::Source) = (&event, self.tasks[task].kind) {
+                let id = self.tasks[task].id.clone();
+                let position = position.clone().ok_or_else(|| Error::bug(format!("source {id} opened inside a transaction")))?;
+                record.positions.insert(id, position);
+                waiting -= 1;
+            }
+            early.push_back((task, event));
+        }
+        self.write(&record)?;
+        self.early = early;
+        Ok(record)
+    }
+
+    /// Claims the targets and, unless they were started before, the readers.
+    async fn start(
+        &mut self,
+        record: Option<&Record>,
+        token: Token,
+        sinks: &BTreeMap<String, SinkReport>,
+        shape: FlowShape,
+        start_readers: bool,
+    ) -> Result<Run> {
+        let recovery = decide(record, token, sinks, shape)?;
         if recovery.rebuilt_from_targets {
             warn!(epoch = recovery.base.epoch.0, "the checkpoint folder was empty; going on from what the targets recorded");
         }
         self.dead_letters.roll_back(recovery.base.epoch)?;
         self.start_sinks(&recovery).await?;
-        let under_way = self.start_readers(record.as_ref(), &recovery).await?;
+        let under_way = if start_readers { self.start_readers(record, &recovery).await? } else { None };
         info!(epoch = recovery.base.epoch.0, token = token.0, replay = under_way.is_some(), "flow started");
         let order = EpochOrder::at(recovery.base.epoch);
         self.status.send_modify(|status| status.epoch = recovery.base.epoch);
@@ -137,11 +191,7 @@ impl Coordinator {
     }
 
     async fn next_event(&mut self) -> Result<(usize, Event)> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(aborted()),
-            event = self.events.recv() => event.ok_or_else(aborted),
-        }
+        next_event(&mut self.early, &mut self.events, &mut self.cancel).await
     }
 
     async fn start_sinks(&mut self, recovery: &Recovery) -> Result<()> {
@@ -156,13 +206,16 @@ impl Coordinator {
             task.send(command).await?;
             waiting += 1;
         }
+        // Readers may have been started already; what they say is heard later.
+        let mut early = VecDeque::new();
         while waiting > 0 {
             let (task, event) = self.next_event().await?;
-            if !matches!(event, Event::Ready) {
-                return Err(Error::bug(format!("task {} spoke before all sinks were ready", self.tasks[task].id)));
+            match (&event, self.tasks[task].kind) {
+                (Event::Ready { .. }, PluginKind::Sink) => waiting -= 1,
+                _ => early.push_back((task, event)),
             }
-            waiting -= 1;
         }
+        self.early = early;
         Ok(())
     }
 
@@ -245,7 +298,7 @@ impl Coordinator {
                 Err(Error::bug(format!("task {id} committed epoch {epoch} unasked")))
             }
             Event::Finished => self.task_finished(run, task).await,
-            Event::Ready => {
+            Event::Ready { .. } => {
                 run.ready.insert(task);
                 let readers = self.tasks.iter().filter(|task| task.kind != PluginKind::Sink).count();
                 if run.ready.len() == readers {
@@ -331,9 +384,7 @@ impl Coordinator {
             ..Record::default()
         };
         run.order.log(current.epoch)?;
-        self.store_unknown = true;
-        self.store.log(&record)?;
-        self.store_unknown = false;
+        self.write(&record)?;
         current.logged = true;
         for (index, task) in self.tasks.iter().enumerate() {
             if let Some(prepared) = current.prepared.get(&task.id) {
@@ -341,6 +392,14 @@ impl Coordinator {
                 current.committing.insert(index);
             }
         }
+        Ok(())
+    }
+
+    /// One atomic, durable step. After a failure nobody knows whether it happened.
+    fn write(&mut self, record: &Record) -> Result<()> {
+        self.store_unknown = true;
+        self.store.log(record)?;
+        self.store_unknown = false;
         Ok(())
     }
 
@@ -376,6 +435,28 @@ impl Coordinator {
         .with_task(epoch.awaiting.iter().next().map_or("", |&task| self.tasks[task].id.as_str()))
         .with_setting("checkpoint.timeout")
         .with_hint("raise `checkpoint.timeout` if a single source transaction takes that long; else look at that task's log")
+    }
+}
+
+/// What wakes the coordinator.
+enum Step {
+    Event(usize, Event),
+    Stop,
+    Tick,
+}
+
+async fn next_event(
+    early: &mut VecDeque<(usize, Event)>,
+    events: &mut mpsc::Receiver<(usize, Event)>,
+    cancel: &mut Cancel,
+) -> Result<(usize, Event)> {
+    if let Some(early) = early.pop_front() {
+        return Ok(early);
+    }
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(aborted()),
+        event = events.recv() => event.ok_or_else(aborted),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One generation of a flow: fresh plugin values, fresh channels, one task each, one coordinator.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -109,6 +110,7 @@ pub(crate) fn launch(around: &Surroundings, store: Box<dyn CheckpointStore>, gen
         dead_letters: DeadLetters::new(&plan.state_dir),
         status: around.checkpoint.clone(),
         store_unknown: false,
+        early: VecDeque::new(),
     };
     let span = tracing::info_span!("coordinator", flow = %plan.flow, generation);
     // The store's writes wait for the disk, so the coordinator has a thread of its own.

@@ -36,7 +36,7 @@ impl OperatorTask {
             return Err(aborted());
         };
         self.operator.open(&self.context, state).await?;
-        self.events.send(Event::Ready).await;
+        self.events.send(Event::Ready { position: None }).await;
         loop {
             self.progress.doing(Activity::Idle);
             let incoming = self.inbox.next().await?;

@@ -49,8 +49,8 @@ pub(crate) enum Part {
 pub(crate) enum Event {
     /// A sink has connected and found this.
     Opened { recorded: Option<Recorded> },
-    /// A sink has claimed its target; a source or operator has opened.
-    Ready,
+    /// A sink has claimed its target; a source or operator has opened. A source says where it stands.
+    Ready { position: Option<Position> },
     /// The task has done its part of the epoch.
     Snapshot { epoch: Epoch, part: Part, bad_rows: Vec<BadRow> },
     /// A sink has committed the epoch.

@@ -95,7 +95,8 @@ pub(crate) fn decide(
             None => (Cut::default(), false),
         },
     };
-    let reset = record.is_some_and(|record| record.reset);
+    // After a reset, what a target recorded before it says nothing.
+    let reset_by = record.filter(|record| record.reset).map(|record| record.token);
     let mut recovery = Recovery { base, replay: None, sinks: BTreeMap::new(), rebuilt_from_targets };
     for (task, report) in sinks {
         let mut start =
@@ -103,7 +104,8 @@ pub(crate) fn decide(
         if let Some(prepared) = record.and_then(|record| record.prepared.get(task)) {
             start.roll_forward = Some((recovery.base.epoch, prepared.clone()));
         }
-        if let Some(recorded) = report.recorded.as_ref().filter(|_| !reset) {
+        let valid = |recorded: &&Recorded| reset_by.is_none_or(|token| recorded.token >= token);
+        if let Some(recorded) = report.recorded.as_ref().filter(valid) {
             check_epoch(task, report.transactional, recorded.cut.epoch, recovery.base.epoch)?;
             if recorded.cut.epoch > recovery.base.epoch && shape.exact {
                 start.claim.cut = recorded.cut.clone();
@@ -148,19 +150,25 @@ fn merge_replay(replay: &mut Option<Cut>, held: &Cut) -> Result<()> {
     Ok(())
 }
 
-/// The cut to go on from when the store remembers nothing.
-///
-/// Targets that hold at most epoch 1 come from a crash inside the very first epoch: it is replayed from the beginning.
-/// Anything later means that the folder was lost. The targets' word is taken if they agree on the epoch and no
+fn newest_target(sinks: &BTreeMap<String, SinkReport>) -> Epoch {
+    sinks.values().filter_map(|report| report.recorded.as_ref()).map(|recorded| recorded.cut.epoch).max().unwrap_or_default()
+}
+
+/// True when an empty store was lost and is not new: targets hold more than the first record, which has no rows.
+pub(crate) fn lost_folder(sinks: &BTreeMap<String, SinkReport>) -> bool {
+    newest_target(sinks) > Epoch(1)
+}
+
+/// The cut to go on from when the store was lost: the targets' word is taken if they agree on the epoch and no
 /// operator's state was lost with the folder.
 fn cut_of_targets(sinks: &BTreeMap<String, SinkReport>, stateless: bool) -> Result<Option<Cut>> {
     let recorded = |report: &SinkReport| report.recorded.clone().map(|recorded| recorded.cut);
-    let newest = sinks.values().filter_map(recorded).map(|cut| cut.epoch).max().unwrap_or_default();
-    if newest <= Epoch(1) {
+    let newest = newest_target(sinks);
+    if !lost_folder(sinks) {
         return Ok(None);
     }
     if !stateless {
-        return Err(lost_folder(format!("the targets hold epoch {newest}, and operators' states are lost")));
+        return Err(empty_folder(format!("the targets hold epoch {newest}, and operators' states are lost")));
     }
     let mut base = Cut { epoch: newest, positions: Positions::new() };
     for (task, report) in sinks {
@@ -169,14 +177,14 @@ fn cut_of_targets(sinks: &BTreeMap<String, SinkReport>, stateless: bool) -> Resu
             None if !report.transactional => {}
             other => {
                 let epoch = other.unwrap_or_default().epoch;
-                return Err(lost_folder(format!("the targets stand at different epochs ({epoch} and {newest})")).with_task(task));
+                return Err(empty_folder(format!("the targets stand at different epochs ({epoch} and {newest})")).with_task(task));
             }
         }
     }
     Ok(Some(base))
 }
 
-fn lost_folder(what: String) -> Error {
+fn empty_folder(what: String) -> Error {
     Error::new(ErrorKind::State, format!("the checkpoint folder is empty: {what}"))
         .with_hint("restore the checkpoint folder, or empty the targets and run `aqueduct checkpoint reset`")
 }
@@ -259,20 +267,22 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_in_the_very_first_epoch_is_replayed() {
-        let first = sinks(&[("done", sink(1, 1)), ("open", SinkReport { transactional: true, recorded: None })]);
-        let recovery = decide(None, Token(2), &first, SHAPE).unwrap();
-        assert_eq!(recovery.base, Cut::default());
-        assert_eq!(recovery.replay.map(|cut| cut.epoch), Some(Epoch(1)));
-        assert!(recovery.sinks["done"].discard.is_some() && recovery.sinks["open"].discard.is_none());
+    fn targets_that_were_only_claimed_do_not_make_a_folder_lost() {
+        assert!(!lost_folder(&sinks(&[("claimed", sink(1, 1)), ("open", SinkReport::default())])));
+        assert!(lost_folder(&sinks(&[("written", sink(2, 1))])));
     }
 
     #[test]
     fn a_reset_ignores_what_the_targets_hold() {
-        let reset = Record { reset: true, positions: Positions::new(), ..record(9) };
+        let reset = Record { reset: true, token: Token(4), positions: Positions::new(), ..record(9) };
         let recovery = decide(Some(&reset), Token(4), &sinks(&[("a", sink(3, 3))]), SHAPE).unwrap();
         assert_eq!(recovery.base, Cut { epoch: Epoch(9), positions: Positions::new() });
         assert!(recovery.replay.is_none());
+        // A target that was written after the reset counts again.
+        let begun = Record { reset: true, token: Token(4), ..record(10) };
+        let recovery = decide(Some(&begun), Token(5), &sinks(&[("a", sink(11, 4)), ("b", sink(3, 3))]), SHAPE).unwrap();
+        assert_eq!(recovery.replay.map(|cut| cut.epoch), Some(Epoch(11)));
+        assert!(recovery.sinks["b"].discard.is_none());
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl SinkTask {
             self.sink.commit(epoch, &prepared).await?;
         }
         self.discard = discard.filter(|_| !planted("mutant.replay_not_discarded"));
-        self.events.send(Event::Ready).await;
+        self.events.send(Event::Ready { position: None }).await;
         // After the end of the inputs, or the stop barrier, only the coordinator is listened to.
         let mut listening = true;
         loop {

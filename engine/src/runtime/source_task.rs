@@ -63,7 +63,7 @@ impl SourceTask {
         self.source.open(&self.context, resume.as_ref()).await?;
         self.budget.until = replay.as_ref().map(|(_, position)| position.clone());
         self.state.replay = replay;
-        self.events.send(Event::Ready).await;
+        self.events.send(Event::Ready { position: self.source.position() }).await;
         loop {
             while let Ok(command) = self.commands.try_recv() {
                 if self.obey(command).await? {

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use aqueduct_model::conformance::record_texts;
 use aqueduct_model::{BadRow, BadRowPolicy, BadRows, Error, PollBudget, Polled, Position, SourceContext};
-use arrow::util::display::array_value_to_string;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -59,7 +59,7 @@ impl Folder {
 /// A source and what came out of it.
 struct Run {
     source: CsvSource,
-    /// Each row as `relation: cell|cell`; NULL is `~`.
+    /// Each row as `relation: cell|cell`; NULL is `NULL`.
     rows: Vec<String>,
     bad: Vec<BadRow>,
     max_rows: usize,
@@ -96,13 +96,9 @@ impl Run {
         self.bad.extend(bad.take());
         let Polled::Batch(batch) = polled else { return Ok(false) };
         assert!(batch.num_rows() > 0 && batch.num_rows() <= self.max_rows);
-        for row in 0..batch.num_rows() {
-            let cell = |column: &arrow::array::ArrayRef| {
-                if column.is_null(row) { "~".to_owned() } else { array_value_to_string(column, row).unwrap() }
-            };
-            let cells: Vec<String> = batch.rows().columns().iter().map(cell).collect();
-            self.rows.push(format!("{}: {}", batch.relation().name(), cells.join("|")));
-        }
+        let names = std::iter::repeat(batch.relation().name());
+        self.rows
+            .extend(names.zip(record_texts(batch.rows()).unwrap()).map(|(name, cells)| format!("{name}: {cells}")));
         Ok(true)
     }
 

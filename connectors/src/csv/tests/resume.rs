@@ -1,5 +1,6 @@
 use super::*;
 use aqueduct_model::ErrorKind;
+use aqueduct_model::conformance::{SourceCase, check_source};
 
 /// Three files with quoted line breaks, refused rows, comments and empty lines.
 fn texts() -> Vec<String> {
@@ -74,6 +75,32 @@ fn resuming_at_every_position_gives_exactly_the_tail() {
             replay.drain().unwrap();
             assert_eq!(replay.rows, whole.rows[from..], "{kind} {from}..");
         }
+    }
+}
+
+#[test]
+fn every_kind_of_file_keeps_the_promises_of_a_source() {
+    let folder = Folder::new(&[]);
+    for (i, text) in texts().iter().enumerate() {
+        folder.write(&format!("{i}.csv"), text.as_bytes());
+        folder.write(&format!("{i}.csv.gz"), &gzip(text.as_bytes()));
+        folder.write(&format!("{i}.utf16"), &[&[0xFF, 0xFE], &utf16(text)[..]].concat());
+    }
+    for (pattern, bad_rows, settings) in [
+        ("*.csv", 10, json!({"table": "t", "comment": "#"})),
+        ("*.csv", 19, json!({"comment": "#", "columns": {"id": "int64", "name": "string"}, "key": ["id"]})),
+        ("*.csv.gz", 10, json!({"table": "t", "comment": "#", "select": ["name"]})),
+        ("*.utf16", 19, json!({"table": "t", "comment": "#", "infer_rows": 2})),
+        ("*.csv", 10, json!({"table": "t", "comment": "#", "watch": true, "watch_interval": "1ms"})),
+    ] {
+        let name = format!("{pattern} {settings}");
+        let config = folder.settings(pattern, settings);
+        let case = SourceCase {
+            batch_rows: 5,
+            bad_rows: Some(bad_rows),
+            ..SourceCase::new(&name, move || CsvInput::build(config.clone()))
+        };
+        assert_eq!(block(check_source(&case)).into_result().err().unwrap_or_default(), [""; 0]);
     }
 }
 

@@ -92,7 +92,20 @@ pub(crate) fn two_tasks_write_in_turns(kit: &Kit) {
 
 /// Names that hurt: quotes of all kinds, keywords, other scripts, blanks, statement ends.
 const NAMES: [&str; 14] = [
-    "a\"b", "'; DROP TABLE orders; --", "select", "ünï cödé", "表", "[x]", "`y`", "a.b", " ", "\\", "?1", "$1", "%s", "\n",
+    "a\"b",
+    "'; DROP TABLE orders; --",
+    "select",
+    "ünï cödé",
+    "表",
+    "[x]",
+    "`y`",
+    "a.b",
+    " ",
+    "\\",
+    "?1",
+    "$1",
+    "%s",
+    "\n",
 ];
 
 pub(crate) fn any_name_is_only_a_name(kit: &Kit) {
@@ -132,7 +145,10 @@ pub(crate) fn random_names_come_back(kit: &Kit) {
         names.insert(name.to_lowercase());
     }
     for name in &names {
-        writer.write(batch(&relation(name, &[("id", DataType::Int64), (name, DataType::Utf8)], &["id"]), &[(0, 1, name)]));
+        writer.write(batch(
+            &relation(name, &[("id", DataType::Int64), (name, DataType::Utf8)], &["id"]),
+            &[(0, 1, name)],
+        ));
     }
     writer.flush();
     writer.close();

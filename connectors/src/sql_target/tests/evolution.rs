@@ -26,10 +26,12 @@ pub(crate) fn every_change_is_followed_inside_the_epoch(kit: &Kit) {
     let bench = Bench::new(kit, json!({}));
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(0, 1, "a")]));
-    let added = relation("orders", &[("id", DataType::Int64), ("item", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
+    let added =
+        relation("orders", &[("id", DataType::Int64), ("item", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
     writer.ddl(SchemaChange::new(added.clone(), Change::AddColumns(vec!["n".into()])));
     writer.write(inserts(&added, vec![ints(&[2]), strings(&["b"]), ints(&[20])]));
-    let renamed = relation("orders", &[("id", DataType::Int64), ("thing", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
+    let renamed =
+        relation("orders", &[("id", DataType::Int64), ("thing", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
     let rename = Change::RenameColumn { from: "item".into(), to: "thing".into() };
     writer.ddl(SchemaChange::new(renamed.clone(), rename.clone()));
     writer.write(inserts(&renamed, vec![ints(&[3]), strings(&["c"]), ints(&[30])]));
@@ -58,7 +60,8 @@ pub(crate) fn a_new_version_needs_no_announcement(kit: &Kit) {
     let bench = Bench::new(kit, json!({}));
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(0, 1, "a")]));
-    let added = relation("orders", &[("id", DataType::Int64), ("item", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
+    let added =
+        relation("orders", &[("id", DataType::Int64), ("item", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
     writer.write(inserts(&added, vec![ints(&[2]), strings(&["b"]), ints(&[20])]));
     writer.flush();
     writer.close();
@@ -107,7 +110,8 @@ pub(crate) fn truncate_rename_and_drop_of_tables(kit: &Kit) {
 }
 
 pub(crate) fn policies_ignore_and_fail(kit: &Kit) {
-    let added = relation("orders", &[("id", DataType::Int64), ("item", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
+    let added =
+        relation("orders", &[("id", DataType::Int64), ("item", DataType::Utf8), ("n", DataType::Int64)], &["id"]);
     let change = SchemaChange::new(added.clone(), Change::AddColumns(vec!["n".into()]));
     let mut bench = Bench::new(kit, json!({ "schema_change": "ignore" }));
     let (mut writer, _) = bench.start();
@@ -133,5 +137,8 @@ pub(crate) fn an_existing_column_of_another_type_is_named(kit: &Kit) {
     let error = writer.try_flush().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
     let text = error.to_string();
-    assert!(text.contains("item") && text.contains("DOUBLE") && (text.contains("TEXT") || text.contains("VARCHAR")), "{text}");
+    assert!(
+        text.contains("item") && text.contains("DOUBLE") && (text.contains("TEXT") || text.contains("VARCHAR")),
+        "{text}"
+    );
 }

@@ -1,6 +1,7 @@
 //! Tests that every transactional SQL sink passes: run against the real databases by their own `tests`.
 
 pub(crate) mod basics;
+pub(crate) mod conformance;
 pub(crate) mod evolution;
 pub(crate) mod modes;
 pub(crate) mod property;
@@ -151,7 +152,8 @@ pub(crate) fn cut(epoch: u64) -> Cut {
 }
 
 pub(crate) fn relation(table: &str, columns: &[(&str, DataType)], key: &[&str]) -> Arc<Relation> {
-    let fields: Vec<Field> = columns.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect();
     Arc::new(Relation::new(RelationName::table(table), Arc::new(Schema::new(fields)), key, 1).unwrap())
 }
 

@@ -167,3 +167,13 @@ pub(crate) fn columns_of_others_stay_without_an_index(kit: &Kit) {
     writer.close();
     assert_eq!(bench.sql("SELECT id, item, note FROM orders ORDER BY id"), ["1|b|mine", "2|c|new"]);
 }
+
+pub(crate) fn a_needed_column_that_is_not_written_is_named(kit: &Kit) {
+    let bench = Bench::new(kit, json!({}));
+    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR, owner VARCHAR NOT NULL)");
+    let (mut writer, _) = bench.start();
+    writer.write(batch(&orders(), &[(0, 1, "a")]));
+    let error = writer.try_flush().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Schema);
+    assert!(error.to_string().contains("owner") && error.hint().is_some(), "{error:?}");
+}

@@ -251,7 +251,8 @@ pub(crate) fn the_target_is_the_fold(kit: &Kit, cases: u64, config: &Value, with
         let bench = Bench::new(kit, config.clone());
         let mut random = Random(seed);
         let epochs = plan(&mut random, 6, with_keyless);
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&bench, &mut random, &epochs, with_keyless)));
+        let result =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&bench, &mut random, &epochs, with_keyless)));
         assert!(result.is_ok(), "seed {seed} with {config}");
     }
 }

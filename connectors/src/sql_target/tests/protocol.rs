@@ -9,7 +9,7 @@ use super::{Bench, Kit, batch, block_on, cut, orders, relation};
 
 /// Sets a point for the bench's flow only.
 fn set(bench: &Bench<'_>, point: &str) {
-    fail::cfg(point, &format!("return({})", bench.context.flow)).unwrap();
+    fail::cfg(format!("{point}@{}", bench.context.flow), "return").unwrap();
 }
 
 pub(crate) fn a_commit_without_reply_is_found_at_the_next_open(kit: &Kit) {
@@ -28,7 +28,8 @@ pub(crate) fn a_commit_without_reply_is_found_at_the_next_open(kit: &Kit) {
 }
 
 pub(crate) fn a_fault_before_the_commit_leaves_nothing(kit: &Kit) {
-    let points = ["sink.begin", "sink.write", "sink.flush", "sink.commit_before", "ddl.apply_before", "ddl.apply_after"];
+    let points =
+        ["sink.begin", "sink.write", "sink.flush", "sink.commit_before", "ddl.apply_before", "ddl.apply_after"];
     for point in points {
         let scenario = FailScenario::setup();
         let bench = Bench::new(kit, json!({ "staging_bytes": 1 }));
@@ -88,7 +89,7 @@ fn an_epoch_is_whole(bench: &Bench<'_>) -> bool {
     writer.write(batch(&items, &[(0, 1, "a")]));
     set(bench, "sink.commit_before");
     writer.try_flush().unwrap_err();
-    fail::remove("sink.commit_before");
+    fail::remove(format!("sink.commit_before@{}", bench.context.flow));
     drop(writer);
     bench.read("orders").1.is_empty() && bench.read("items").1.is_empty()
 }

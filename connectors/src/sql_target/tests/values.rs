@@ -46,9 +46,15 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
         ("decimal_38", decimal([-nines, 1, nines], 38, 20)),
         ("decimal_38_0", decimal([-nines, 7, nines], 38, 0)),
         ("text", Arc::new(StringArray::from(vec![Some(""), Some("007"), Some("\u{1F600} 表 'q\" \n1e5"), None]))),
-        ("number_text", Arc::new(StringArray::from(vec![Some("1.0"), Some("18446744073709551616"), Some("NaN"), None]))),
+        (
+            "number_text",
+            Arc::new(StringArray::from(vec![Some("1.0"), Some("18446744073709551616"), Some("NaN"), None])),
+        ),
         ("large", Arc::new(LargeStringArray::from(vec![Some("x"), Some("NULL"), Some(" "), None]))),
-        ("view", Arc::new(StringViewArray::from(vec![Some("a longer text than twelve bytes"), Some("b"), Some(""), None]))),
+        (
+            "view",
+            Arc::new(StringViewArray::from(vec![Some("a longer text than twelve bytes"), Some("b"), Some(""), None])),
+        ),
         ("bytes", Arc::new(BinaryArray::from(vec![Some(&b""[..]), Some(b"\0\xff"), Some(b"text"), None]))),
         ("date", Arc::new(Date32Array::from(vec![Some(-719_528), Some(0), Some(2_932_896), None]))),
         ("dictionary", Arc::new(DictionaryArray::<Int32Type>::from_iter([Some("a"), Some("b"), Some("a"), None]))),

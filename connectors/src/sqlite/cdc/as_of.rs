@@ -5,16 +5,18 @@
 //! pages are read; every page first takes in what was logged since the last one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use aqueduct_model::{BadRows, Batch, Error, ErrorKind, Result};
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 
-use crate::sqlite::table::Identity;
 use crate::sqlite::value::Rows;
 
-use super::changes::{self, Event, Image, Pending, RowId};
+use super::adoption::may_be_renumbered;
+use super::candidates::Pending;
+use super::changes::{self, Event, Image, RowId};
 use super::chunk::{self, Range};
 use super::history::{Ddl, History, Reread, Version};
 use super::log::{Head, Names};
@@ -73,7 +75,7 @@ impl AsOf {
         if history.later(version).any(|later| later.ddl == Ddl::Drop || later.reread == Reread::Replace) {
             return Err(gone("the table was dropped or captured anew"));
         }
-        if matches!(version.table.identity, Identity::Rowid { stable: false, .. }) && head.cookie != cookie {
+        if may_be_renumbered(version) && head.cookie != cookie {
             return Err(gone("DDL or VACUUM may have renumbered its rows"));
         }
         Ok(Self {
@@ -99,8 +101,7 @@ impl AsOf {
         while self.leftovers.is_none() {
             self.take_in(connection, names, head, history)?;
             let physical = history.latest(self.version.id).unwrap_or(&self.version);
-            let range =
-                Range { after: self.after.as_deref(), to: self.to.as_deref(), max_rows, max_bytes };
+            let range = Range { after: self.after.as_deref(), to: self.to.as_deref(), max_rows, max_bytes };
             let changed = |row: &RowId| self.first.contains_key(row);
             let read = chunk::read(connection, &self.version, &physical.table, &range, bad, changed)?;
             if read.is_end {
@@ -121,15 +122,14 @@ impl AsOf {
             let (version, first) = (&self.version, &mut self.first);
             let bounds = (self.after.as_deref(), self.to.as_deref());
             let range = (self.next_seq, head.last_seq);
-            self.next_seq =
-                changes::read(connection, names, history, range, PAGE_ROWS, &mut self.pending, |event| {
-                    if let Event::Change { version: at, before, after, .. } = event
-                        && at.id == version.id
-                    {
-                        note(connection, version, first, bounds, (before, after))?;
-                    }
-                    Ok(true)
-                })?;
+            self.next_seq = changes::read(connection, names, history, range, PAGE_ROWS, &mut self.pending, |event| {
+                if let Event::Change { version: at, before, after, .. } = event
+                    && at.id == version.id
+                {
+                    note(connection, version, first, bounds, (before, after))?;
+                }
+                Ok(true)
+            })?;
         }
         self.pending.clear();
         Ok(())
@@ -164,8 +164,7 @@ fn note(
     (old, new): (Option<Image<'_>>, Option<Image<'_>>),
 ) -> Result<()> {
     if let Some(old) = old {
-        let row = old.identity(version);
-        if !first.contains_key(&row) {
+        if let Entry::Vacant(entry) = first.entry(old.identity(version)) {
             // Rows up to `after` belong to an earlier part or were given by an earlier page.
             let is_before = |bound: Option<&[Cell]>| match bound {
                 Some(bound) => up_to(connection, version, &old, bound).map(Some),
@@ -173,7 +172,7 @@ fn note(
             };
             let is_wanted = is_before(after)? != Some(true) && is_before(to)? != Some(false);
             let cells = || Before { rid: old.rid, cells: old.keep(version.table.columns.len()) };
-            first.insert(row, is_wanted.then(cells));
+            entry.insert(is_wanted.then(cells));
         }
     }
     if let Some(new) = new {

@@ -1,11 +1,4 @@
 //! Reads the change log: from its rows to changes with the row before and the row after.
-//!
-//! REPLACE is put right here. SQLite removes the rows that stand in the way of a new one without firing a delete
-//! trigger, so a trigger notes them as *candidates* before the new row is written. Once the new row follows in the log,
-//! its candidates must be gone: they share unique values with it and could not stand beside it. When it does not follow
-//! (INSERT OR IGNORE, ON CONFLICT DO UPDATE), they are still there.
-
-use std::collections::VecDeque;
 
 use aqueduct_model::{Error, ErrorKind, Result};
 use rusqlite::types::{Value, ValueRef};
@@ -14,15 +7,13 @@ use rusqlite::{Connection, Row};
 use crate::sqlite::connection::failed;
 use crate::sqlite::table::Identity;
 
+use super::candidates::Pending;
 use super::config::planted;
 use super::history::{History, Version};
 use super::log::{Names, op};
 
 /// Columns of the log in front of the images.
 const FIXED: usize = 6;
-/// Candidates kept until their new row follows. It follows at once unless the application's own triggers write more
-/// rows in between; beyond this many the oldest was surely an insert that was ignored.
-const CANDIDATES_MAX: usize = 256;
 
 /// A row as it was or is.
 #[derive(Clone, Copy)]
@@ -41,6 +32,11 @@ enum Cells<'r> {
 impl<'r> Image<'r> {
     fn logged(row: &'r Row<'r>, rid: Option<i64>, first: usize) -> Self {
         Self { rid, cells: Cells::Logged { row, first: FIXED + first } }
+    }
+
+    /// A row that was kept.
+    pub(super) const fn kept(rid: Option<i64>, cells: &'r [Value]) -> Self {
+        Self { rid, cells: Cells::Kept(cells) }
     }
 
     /// The cell of a column.
@@ -123,74 +119,6 @@ pub(super) enum Event<'r> {
     Schema(&'r Version),
 }
 
-struct Candidate {
-    id: i64,
-    version: u32,
-    rid: Option<i64>,
-    row_id: RowId,
-    old: Vec<Value>,
-    new: Vec<Value>,
-}
-
-/// Candidates whose new row has not followed yet. Empty at every transaction boundary.
-#[derive(Default)]
-pub(super) struct Pending(VecDeque<Candidate>);
-
-impl Pending {
-    fn note(&mut self, version: &Version, old: Image<'_>, new: Image<'_>) {
-        if self.0.len() == CANDIDATES_MAX {
-            self.0.pop_front();
-        }
-        let columns = version.table.columns.len();
-        let row_id = old.identity(version);
-        self.0.push_back(Candidate {
-            id: version.id,
-            version: version.version,
-            rid: old.rid,
-            row_id,
-            old: old.keep(columns),
-            new: new.keep(columns),
-        });
-    }
-
-    /// A row was changed or deleted in the open: it was not removed behind our back.
-    fn forget_row(&mut self, id: i64, row_id: &RowId) {
-        self.0.retain(|candidate| candidate.id != id || &candidate.row_id != row_id);
-    }
-
-    /// The rows that the writing of `new` removed.
-    fn removed_by(&mut self, version: &Version, new: &Image<'_>) -> Vec<Candidate> {
-        let unique = || version.table.unique.iter().flatten();
-        let rowid = match &version.table.identity {
-            Identity::Rowid { stable: true, .. } => version.table.key.first().copied(),
-            _ => None,
-        };
-        // Before an insert a row number that SQLite is still to choose reads as -1.
-        let same = |candidate: &Candidate, column: usize| {
-            let noted = ValueRef::from(&candidate.new[column]);
-            noted == new.cell(column) || (Some(column) == rowid && noted == ValueRef::Integer(-1))
-        };
-        let is_removed = |candidate: &Candidate| {
-            candidate.id == version.id
-                && candidate.version == version.version
-                && unique().all(|part| same(candidate, part.column))
-                && (candidate.rid != Some(-1) || new.rid == Some(-1))
-        };
-        let mut removed: Vec<Candidate> = Vec::new();
-        while let Some(found) = self.0.iter().rposition(is_removed) {
-            let Some(candidate) = self.0.remove(found) else { break };
-            self.forget_row(version.id, &candidate.row_id);
-            removed.push(candidate);
-        }
-        removed
-    }
-
-    /// Ends a transaction: rows whose successor did not follow are still there.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-}
-
 /// Reads the changes `from..=to`, at most `limit` log rows, and gives each to `take`, which returns false to stop behind
 /// that log row. Returns the next change to read, `to + 1` when all are read.
 ///
@@ -213,7 +141,8 @@ pub(super) fn read(
     );
     let skip_unknown = planted("mutant.src_skip_unknown_op");
     let mut statement = connection.prepare_cached(&sql).map_err(|e| failed(doing, e))?;
-    let mut rows = statement.query((from, to, i64::try_from(limit).unwrap_or(i64::MAX))).map_err(|e| failed(doing, e))?;
+    let mut rows =
+        statement.query((from, to, i64::try_from(limit).unwrap_or(i64::MAX))).map_err(|e| failed(doing, e))?;
     let (mut next, mut count) = (from, 0);
     while let Some(row) = rows.next().map_err(|e| failed(doing, e))? {
         let fixed = Fixed::of(row).map_err(|e| failed(doing, e))?;
@@ -287,7 +216,7 @@ fn decode<'r>(
         }
         op::DELETE => {
             let old = Image::logged(row, fixed.rid0, 0);
-            if !pending.0.is_empty() {
+            if !pending.is_empty() {
                 pending.forget_row(version.id, &old.identity(version));
             }
             take(change(Some(old), None))
@@ -295,7 +224,7 @@ fn decode<'r>(
         _ => {
             let old = (fixed.op == op::UPDATE).then(|| Image::logged(row, fixed.rid0, 0));
             let new = Image::logged(row, fixed.rid1, if old.is_some() { columns } else { 0 });
-            if pending.0.is_empty() {
+            if pending.is_empty() {
                 return take(change(old, Some(new)));
             }
             if let Some(old) = &old {
@@ -305,7 +234,7 @@ fn decode<'r>(
             let key = |image: &Image<'_>| key_bytes(version.table.key.iter().map(|&column| image.cell(column)));
             let mut replaced = None;
             for candidate in &removed {
-                let gone = Image { rid: candidate.rid, cells: Cells::Kept(&candidate.old) };
+                let gone = candidate.image();
                 if old.is_none() && !version.table.key.is_empty() && key(&gone) == key(&new) {
                     replaced = Some(gone);
                 } else {

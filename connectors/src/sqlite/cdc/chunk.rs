@@ -102,7 +102,9 @@ impl Order {
             Identity::Key(parts) => Self {
                 columns: parts
                     .iter()
-                    .map(|part| format!("{} COLLATE {}", quote(&table.columns[part.column].name), quote(&part.collation)))
+                    .map(|part| {
+                        format!("{} COLLATE {}", quote(&table.columns[part.column].name), quote(&part.collation))
+                    })
                     .collect(),
                 is_rowid: false,
             },
@@ -126,8 +128,13 @@ impl Order {
         };
         bound(range.after, ">", 0);
         bound(range.to, "<=", range.after.map_or(0, <[Cell]>::len));
-        let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        format!("SELECT {order}{cells} FROM {}{condition} ORDER BY {order} LIMIT {}", quote(&table.name), range.max_rows)
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        format!(
+            "SELECT {order}{cells} FROM {}{condition} ORDER BY {order} LIMIT {}",
+            quote(&table.name),
+            range.max_rows
+        )
     }
 
     fn row_id(&self, row: &Row<'_>) -> RowId {

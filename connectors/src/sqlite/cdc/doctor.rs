@@ -56,7 +56,8 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
         ),
     });
     if let Err(error) = look_inside(&connection, settings, &mut findings) {
-        findings.push(Finding::bad(error.chain(), error.hint().unwrap_or("look at the database with the sqlite3 program")));
+        findings
+            .push(Finding::bad(error.chain(), error.hint().unwrap_or("look at the database with the sqlite3 program")));
     }
     findings
 }
@@ -77,7 +78,10 @@ fn look_inside(connection: &Connection, settings: &Settings, findings: &mut Vec<
         Finding::good(format!("{} tables to capture: {}", names.len(), names.join(", ")))
     });
     for table in unreadable.iter().filter(|table| settings.names(&table.name)) {
-        findings.push(Finding::bad(format!("{} cannot be captured: {}", table.name, table.reason), "leave it out of `tables`"));
+        findings.push(Finding::bad(
+            format!("{} cannot be captured: {}", table.name, table.reason),
+            "leave it out of `tables`",
+        ));
     }
     for table in matched {
         look_at(table, findings);
@@ -95,7 +99,10 @@ fn look_inside(connection: &Connection, settings: &Settings, findings: &mut Vec<
             findings.push(if rows <= LARGE_LOG {
                 Finding::good(format!("the change log holds {rows} changes"))
             } else {
-                let fix = format!("SELECT * FROM {}: a flow that is gone holds the log back; delete its row", log.consumers());
+                let fix = format!(
+                    "SELECT * FROM {}: a flow that is gone holds the log back; delete its row",
+                    log.consumers()
+                );
                 Finding::bad(format!("the change log holds {rows} changes"), fix)
             });
         }

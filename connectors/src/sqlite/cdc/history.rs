@@ -128,8 +128,10 @@ impl History {
     /// `State` when the log's own table holds what this program did not write.
     pub(super) fn load(connection: &Connection, names: &Names, dates: Dates) -> Result<Self> {
         let doing = "cannot read the versions of the captured tables";
-        let sql =
-            format!("SELECT id, version, from_seq, reread, change, definition FROM {} ORDER BY id, version", names.tables());
+        let sql = format!(
+            "SELECT id, version, from_seq, reread, change, definition FROM {} ORDER BY id, version",
+            names.tables()
+        );
         let mut statement = connection.prepare_cached(&sql).map_err(|e| failed(doing, e))?;
         let mut rows = statement.query([]).map_err(|e| failed(doing, e))?;
         let mut history = Self::default();

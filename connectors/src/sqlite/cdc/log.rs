@@ -1,8 +1,10 @@
 //! The change log inside the source database: its tables, and its head.
 //!
-//! `_aqueduct_changes` holds one row per change, numbered by `seq`, which never comes twice (AUTOINCREMENT). SQLite has
-//! one writer at a time, so rows appear in the order of their numbers and a transaction's rows appear together: every
-//! number that one read transaction sees as the last is the end of a transaction.
+//! `_aqueduct_changes` holds one row per change, numbered by `seq`. SQLite has one writer at a time, so rows appear in
+//! the order of their numbers and a transaction's rows appear together: every number that one read transaction sees as
+//! the last is the end of a transaction. A number never comes twice, because the last row is never pruned and SQLite
+//! counts on from it. AUTOINCREMENT would not do: a statement that ends by OR FAIL leaves its rows and forgets their
+//! numbers (seen in SQLite 3.54).
 
 use aqueduct_model::{Error, ErrorKind, Result, SourceContext};
 use rusqlite::{Connection, OptionalExtension};
@@ -108,8 +110,7 @@ impl Head {
         let doing = "cannot read the head of the change log";
         let cookie = schema_version(connection)?;
         let sql = format!(
-            "SELECT format, log, pruned_to, cookie, synced_seq, max(coalesce((SELECT max(seq) FROM {}), 0), \
-             coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?1), 0)) FROM {} WHERE id = 1",
+            "SELECT format, log, pruned_to, cookie, synced_seq, coalesce((SELECT max(seq) FROM {}), 0) FROM {} WHERE id = 1",
             names.changes(),
             names.meta()
         );
@@ -119,7 +120,7 @@ impl Head {
             Err(e) => return Err(failed(doing, e)),
         };
         let head = statement
-            .query_row([names.plain("changes")], |row| {
+            .query_row([], |row| {
                 let head = Self {
                     log: row.get(1)?,
                     pruned_to: row.get(2)?,
@@ -195,7 +196,7 @@ pub(super) fn exists(connection: &Connection, names: &Names) -> Result<bool> {
 pub(super) fn create(connection: &Connection, names: &Names) -> rusqlite::Result<()> {
     // No affinity on the value columns: a cell keeps its storage class bit by bit.
     connection.execute_batch(&format!(
-        "CREATE TABLE {changes}(seq INTEGER PRIMARY KEY AUTOINCREMENT, tbl INTEGER NOT NULL, version INTEGER NOT NULL, \
+        "CREATE TABLE {changes}(seq INTEGER PRIMARY KEY, tbl INTEGER NOT NULL, version INTEGER NOT NULL, \
            op INTEGER NOT NULL, rid0 INTEGER, rid1 INTEGER);\
          CREATE TABLE {meta}(id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, log TEXT NOT NULL, \
            pruned_to INTEGER NOT NULL, cookie INTEGER NOT NULL, synced_seq INTEGER NOT NULL);\

@@ -6,10 +6,11 @@
 //! How it works, in reading order:
 //! * [`log`]: the tables of the log. [`trigger`]: what writes it. [`sync`] (with [`diff`]): keeps both in agreement
 //!   with the tables, and writes every DDL into the log as a row like any other. [`history`]: the versions.
-//! * [`changes`]: log rows become changes. [`page`]: changes become batches.
-//! * [`chunk`]: rows of a snapshot. [`round`]: everything between two transaction boundaries.
+//! * [`changes`] (with [`candidates`], for REPLACE): log rows become changes. [`page`]: changes become batches.
+//! * [`chunk`]: rows of a snapshot. [`round`]: everything between two transaction boundaries. [`adoption`]: of which
+//!   tables.
 //! * [`as_of`]: a table as it was, for replays and for [`scan`].
-//! * [`source`]: opens, waits, and prunes ([`prune`]) what is durable.
+//! * [`open`], [`source`]: opens, drives rounds, waits, and prunes ([`prune`]) what is durable.
 //!
 //! Why it is exact. One read transaction at state `s` is the end of a transaction of the source, because SQLite has one
 //! writer at a time. A *round* gives all changes up to `s`, and then one chunk of a table read at `s` itself. Changes of
@@ -19,7 +20,9 @@
 //!
 //! It does not: capture views, virtual tables, generated columns, or tables of attached databases; see `notes.md`.
 
+mod adoption;
 mod as_of;
+mod candidates;
 mod changes;
 mod chunk;
 mod config;
@@ -27,6 +30,7 @@ mod diff;
 mod doctor;
 mod history;
 mod log;
+mod open;
 mod page;
 mod position;
 mod prune;
@@ -40,9 +44,9 @@ mod tests;
 mod trigger;
 
 pub(crate) use config::Settings;
-pub(in crate::sqlite) use position::Cell;
 pub use doctor::Finding;
 pub(crate) use doctor::check;
+pub(in crate::sqlite) use position::Cell;
 pub use remove::remove_capture;
 pub(crate) use scan::Scan;
 pub(crate) use source::SqliteCapture;

@@ -36,7 +36,11 @@ pub fn remove_capture(path: &Path, log: &str) -> Result<usize> {
     }
     for table in names.all() {
         let exists: bool = tx
-            .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)", [&table], |row| row.get(0))
+            .query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
+                [&table],
+                |row| row.get(0),
+            )
             .map_err(|e| failed(doing, e))?;
         if exists {
             tx.execute_batch(&format!("DROP TABLE {}", quote(&table))).map_err(|e| failed(doing, e))?;

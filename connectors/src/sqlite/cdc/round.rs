@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use aqueduct_model::{BadRows, Batch, Change, PollBudget, Polled, Result, SchemaChange};
+use aqueduct_model::{BadRows, Batch, PollBudget, Polled, Result};
 use rusqlite::Connection;
 
-use crate::cdc::SnapshotMode;
-use crate::sqlite::table::Identity;
-
+use super::adoption::may_be_renumbered;
 use super::as_of::AsOf;
-use super::changes::{self, Event, Pending};
+use super::candidates::Pending;
+use super::changes::{self, Event};
 use super::chunk::{self, Range};
 use super::config::Settings;
 use super::history::{History, Version};
@@ -57,15 +56,14 @@ pub(super) struct Context<'a> {
 impl Round {
     /// A round up to the newest change. Reads the next chunk of a snapshot at that very state, unless a table changes
     /// its shape in between.
-    pub(super) fn live(
-        context: &Context<'_>,
-        head: &Head,
-        state: &State,
-        bad: &mut BadRows,
-    ) -> Result<Self> {
+    pub(super) fn live(context: &Context<'_>, head: &Head, state: &State, bad: &mut BadRows) -> Result<Self> {
         let range = state.seq..=head.last_seq;
         let reshaped = context.history.live().any(|version| range.contains(&version.from_seq))
-            || state.tables.keys().filter_map(|&id| context.history.latest(id)).any(|version| range.contains(&version.from_seq));
+            || state
+                .tables
+                .keys()
+                .filter_map(|&id| context.history.latest(id))
+                .any(|version| range.contains(&version.from_seq));
         let then = match state.unfinished() {
             Some(id) if !reshaped => Then::Chunk(read_chunk(context, state, id, bad)?),
             _ => Then::Nothing,
@@ -74,12 +72,18 @@ impl Round {
     }
 
     /// A round up to a recorded boundary.
-    pub(super) fn replay(head: &Head, state: &State, until: State) -> Result<Self> {
+    pub(super) fn replay(history: &History, head: &Head, state: &State, until: State) -> Result<Self> {
         if until.log != state.log || until.seq < state.seq {
             return Err(lost("the edge to replay up to belongs to another change log or lies behind the position"));
         }
         if until.seq > head.last_seq + 1 {
             return Err(lost(format!("the change log ends at {}, before the edge to replay up to", head.last_seq)));
+        }
+        for (&id, table) in state.tables.iter().filter(|(_, table)| table.after.is_some()) {
+            let version = history.named(id, table.version)?;
+            if may_be_renumbered(version) && state.cookie != until.cookie {
+                return Err(lost(format!("DDL or VACUUM may have renumbered the rows of {}", version.relation.name())));
+            }
         }
         let (to, cookie) = (until.seq - 1, until.cookie);
         Ok(Self { next: state.seq, to, cookie, pending: Pending::default(), then: Then::Replay(until, None) })
@@ -237,85 +241,5 @@ fn rest_until(table: &TableState, edge: &TableState) -> Option<Option<Vec<Cell>>
         Some(None)
     } else {
         (table.after != edge.after).then(|| edge.after.clone())
-    }
-}
-
-/// Takes in tables that the log already knew and the flow did not, announcing them. Tables that are captured later are
-/// met in the log.
-pub(super) fn adopt(
-    context: &Context<'_>,
-    until: Option<&State>,
-    how: &Adoption,
-    (state, out): (&mut State, &mut VecDeque<Polled>),
-) {
-    for id in context.history.ids().filter(|id| until.is_none_or(|until| until.tables.contains_key(id))) {
-        let version = context.history.before(id, state.seq).filter(|_| !state.tables.contains_key(&id));
-        let Some(version) = version.filter(|version| until.is_some() || context.settings.names(&version.table.name)) else {
-            continue;
-        };
-        let say = |change| Polled::Schema(SchemaChange::new(version.relation.clone(), change));
-        out.push_back(say(Change::CreateTable));
-        if how.empties_targets {
-            out.push_back(say(Change::Truncate));
-        }
-        let is_known = how.is_first && context.settings.snapshot == SnapshotMode::Never;
-        let phase = if is_known { Phase::Done } else { Phase::Snapshot };
-        state.tables.insert(id, TableState::new(version.version, phase));
-    }
-}
-
-/// How tables that are new to the flow are taken in.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Adoption {
-    /// Nothing was ever read: `snapshot: never` means these tables.
-    pub(super) is_first: bool,
-    /// The position was lost: what the targets hold is of unknown age.
-    pub(super) empties_targets: bool,
-}
-
-/// Starts snapshots over: of all tables, or of those whose rows VACUUM may have renumbered under the snapshot.
-pub(super) fn start_over(
-    history: &History,
-    all: bool,
-    (state, out): (&mut State, &mut VecDeque<Polled>),
-) -> Result<()> {
-    for (&id, table) in &mut state.tables {
-        let version = history.named(id, table.version)?;
-        let renumbered = matches!(version.table.identity, Identity::Rowid { stable: false, .. });
-        if all || (renumbered && table.phase != Phase::Done && table.after.is_some()) {
-            restart(version, table, all, out);
-        }
-    }
-    Ok(())
-}
-
-/// Starts the same snapshots over that were started over before the recorded edge.
-pub(super) fn start_over_like(
-    context: &Context<'_>,
-    until: &State,
-    (state, out): (&mut State, &mut VecDeque<Polled>),
-) -> Result<()> {
-    for (&id, table) in &mut state.tables {
-        if let Some(edge) = until.tables.get(&id).filter(|edge| edge.run > table.run) {
-            let run = edge.run;
-            let version = context.history.named(id, table.version)?;
-            restart(version, table, context.settings.snapshot == SnapshotMode::Always, out);
-            table.run = run;
-        }
-    }
-    Ok(())
-}
-
-fn restart(version: &Version, table: &mut TableState, may_upsert: bool, out: &mut VecDeque<Polled>) {
-    table.run += 1;
-    let is_keyed = !version.table.key.is_empty();
-    if may_upsert && is_keyed && table.phase == Phase::Snapshot {
-        // The rows of the snapshot so far come again behind its end.
-        table.again = true;
-    } else if is_keyed && (may_upsert || table.phase == Phase::Upsert) {
-        (table.phase, table.after) = (Phase::Upsert, None);
-    } else {
-        (table.phase, table.again, table.after) = (Phase::Snapshot, false, None);
-        out.push_back(Polled::Schema(SchemaChange::new(version.relation.clone(), Change::Truncate)));
     }
 }

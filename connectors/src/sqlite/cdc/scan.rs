@@ -103,13 +103,7 @@ impl Work {
         Ok(work)
     }
 
-    fn plan_edge(
-        &mut self,
-        connection: &Connection,
-        names: &Names,
-        settings: &Settings,
-        until: &State,
-    ) -> Result<()> {
+    fn plan_edge(&mut self, connection: &Connection, names: &Names, settings: &Settings, until: &State) -> Result<()> {
         self.head = Head::read(connection, names)?.ok_or_else(|| lost("the change log was removed"))?;
         if self.head.log != until.log {
             return Err(lost("the change log is another one than before"));
@@ -121,7 +115,9 @@ impl Work {
         for (&id, table) in &until.tables {
             let version = self.history.named(id, table.version)?.clone();
             match (table.phase, &table.after) {
-                _ if table.again || table.phase == Phase::Upsert => return Err(lost(format!("{} is being read again", version.table.name))),
+                _ if table.again || table.phase == Phase::Upsert => {
+                    return Err(lost(format!("{} is being read again", version.table.name)));
+                }
                 (Phase::Done | Phase::Upsert, _) => self.add(&version, None, (until.seq, until.cookie))?,
                 (Phase::Snapshot, Some(after)) => {
                     self.add(&version, Some(after.clone()), (until.seq, until.cookie))?;

@@ -3,28 +3,29 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use aqueduct_model::{
-    BadRows, Epoch, Error, ErrorKind, PollBudget, Polled, Position, Result, Source, SourceContext,
-};
+use aqueduct_model::{BadRows, Epoch, Error, ErrorKind, PollBudget, Polled, Position, Result, Source, SourceContext};
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction};
 
-use crate::cdc::{LostPosition, SnapshotMode};
-use crate::sqlite::connection::{Access, failed, is_busy, open};
-use crate::sqlite::table;
+use crate::cdc::SnapshotMode;
+use crate::sqlite::connection::{failed, is_busy};
 
+use super::adoption::{Adoption, adopt, forget_unnamed, start_over, start_over_like};
 use super::config::{Settings, planted};
-use super::doctor::journal_mode;
 use super::history::History;
 use super::log::{Head, Names, lost};
+use super::open::resnapshots;
 use super::position::State;
 use super::prune;
-use super::round::{Adoption, Context, Round, adopt, start_over, start_over_like};
-use super::sync::{Asker, is_settled, sync};
+use super::round::{Context, Round};
+use super::sync::{Asker, sync};
 
 /// How often the database is asked for news at first, and at most, while nothing happens.
 const IDLE_FIRST: Duration = Duration::from_millis(5);
 const IDLE_LAST: Duration = Duration::from_millis(25);
+/// The same once nothing happened for [`QUIET`]: every question costs some system calls.
+const IDLE_QUIET: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_secs(10);
 /// The log is pruned at most this often.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 /// How long pruning waits for the application's lock before it leaves it for the next time.
@@ -45,7 +46,23 @@ impl SqliteCapture {
     }
 }
 
-struct Capture {
+/// What a capture is made of when it opens.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) names: Names,
+    pub(super) reader_context: SourceContext,
+    pub(super) reader: Connection,
+    pub(super) writer: Connection,
+    pub(super) state: State,
+    pub(super) history: History,
+    /// How tables are taken in by the first round.
+    pub(super) adoption: Adoption,
+    /// `snapshot: always`, and this start has not begun its own yet.
+    pub(super) starts_over: bool,
+}
+
+/// An open capture.
+pub(super) struct Capture {
     settings: Settings,
     names: Names,
     reader_context: SourceContext,
@@ -53,16 +70,17 @@ struct Capture {
     writer: Connection,
     state: State,
     history: History,
+    adoption: Adoption,
+    starts_over: bool,
     /// The schema version that `history` was read at.
     history_cookie: i64,
     round: Option<Round>,
     out: VecDeque<Polled>,
-    adoption: Adoption,
-    /// `snapshot: always`, and this start has not begun its own yet.
-    starts_over: bool,
     is_first_round: bool,
     data_version: Option<i64>,
+    /// How long to wait before asking for news again, and when something came last.
     idle: Duration,
+    last_news: Instant,
     pruned: Option<Instant>,
 }
 
@@ -107,55 +125,10 @@ impl Source for SqliteCapture {
 }
 
 impl Capture {
-    fn open(settings: Settings, reader_context: SourceContext, resume: Option<State>) -> Result<Self> {
-        let names = Names::new(&settings.log);
-        let reader = open(&settings.path, Access::ReadWrite, settings.busy_timeout)?;
-        let mut writer = open(&settings.path, Access::ReadWrite, settings.busy_timeout)?;
-        if reader.is_readonly("main").unwrap_or(false) {
-            return Err(Error::new(ErrorKind::Auth, format!("{} cannot be written", settings.path.display()))
-                .with_setting("path")
-                .with_hint("capture works by triggers: give this user write access to the file and to its folder"));
-        }
-        reader.pragma_update(None, "query_only", true).map_err(|e| failed("cannot make the connection read-only", e))?;
-        if journal_mode(&reader).as_deref() != Some("wal") {
-            tracing::warn!(
-                path = %settings.path.display(),
-                hint = "PRAGMA journal_mode=WAL",
-                "the journal mode is not WAL: reading and writing hold each other up"
-            );
-        }
-        let mut adoption = Adoption { is_first: resume.is_none(), empties_targets: false };
-        let resume = match resume {
-            Some(state) => match reaches(&reader, &names, &state) {
-                Ok(()) => Some(state),
-                Err(error) if error.kind() == ErrorKind::LostPosition && resnapshots(&settings) => {
-                    tracing::warn!(reason = %error, "position lost: target tables are emptied and read again");
-                    adoption.empties_targets = true;
-                    None
-                }
-                Err(error) => return Err(error),
-            },
-            None => None,
-        };
-        let asker =
-            Asker { reader: &reader_context, seen: resume.as_ref().map(|state| (state.cookie, state.seq - 1)) };
-        if !is_settled(&reader, &names, &settings)? || !asker.is_registered(&reader, &names)? {
-            check_names(&reader, &settings, resume.as_ref())?;
-            sync(&mut writer, &names, &settings, &asker)?;
-        }
-        let head = Head::read(&reader, &names)?.ok_or_else(|| lost("the change log was removed"))?;
-        let starts_over = resume.is_some() && settings.snapshot == SnapshotMode::Always;
-        let mut state = resume.unwrap_or_else(|| State {
-            log: head.log.clone(),
-            seq: head.last_seq + 1,
-            cookie: head.cookie,
-            tables: Default::default(),
-        });
-        if planted("mutant.resume_off_by_one") && !adoption.is_first {
-            state.seq += 1;
-        }
-        let history = History::load(&reader, &names, settings.dates)?;
-        Ok(Self {
+    /// Puts a capture together; nothing is read yet.
+    pub(super) fn new(parts: Parts, history_cookie: i64) -> Self {
+        let Parts { settings, names, reader_context, reader, writer, state, history, adoption, starts_over } = parts;
+        Self {
             settings,
             names,
             reader_context,
@@ -163,16 +136,17 @@ impl Capture {
             writer,
             state,
             history,
-            history_cookie: head.synced_cookie,
-            round: None,
-            out: VecDeque::new(),
             adoption,
             starts_over,
+            history_cookie,
+            round: None,
+            out: VecDeque::new(),
             is_first_round: true,
             data_version: None,
             idle: IDLE_FIRST,
+            last_news: Instant::now(),
             pruned: None,
-        })
+        }
     }
 
     fn position(&self) -> Option<Position> {
@@ -197,7 +171,7 @@ impl Capture {
             };
             match step {
                 Step::Give(polled) => {
-                    self.idle = IDLE_FIRST;
+                    (self.idle, self.last_news) = (IDLE_FIRST, Instant::now());
                     return Ok(polled);
                 }
                 Step::More => {}
@@ -211,7 +185,8 @@ impl Capture {
                         return Ok(Polled::Idle);
                     }
                     std::thread::sleep(self.idle.min(deadline - now));
-                    self.idle = (self.idle * 2).min(IDLE_LAST);
+                    let longest = if self.last_news.elapsed() < QUIET { IDLE_LAST } else { IDLE_QUIET };
+                    self.idle = (self.idle * 2).min(longest);
                 }
             }
         }
@@ -244,13 +219,8 @@ impl Capture {
             self.agree()?;
             return Ok(Step::More);
         };
-        let context = Context {
-            connection: &tx,
-            names: &self.names,
-            history: &self.history,
-            settings: &self.settings,
-            budget,
-        };
+        let context =
+            Context { connection: &tx, names: &self.names, history: &self.history, settings: &self.settings, budget };
         let target = (&mut self.state, &mut self.out);
         match &mut self.round {
             None if until.is_some_and(|until| *until == *target.0) => return Ok(Step::Nothing),
@@ -269,7 +239,7 @@ impl Capture {
                 let target = (&mut self.state, &mut self.out);
                 adopt(&context, until, &self.adoption, target);
                 self.round = Some(match until {
-                    Some(until) => Round::replay(&head, &self.state, until.clone())?,
+                    Some(until) => Round::replay(&self.history, &head, &self.state, until.clone())?,
                     None => Round::live(&context, &head, &self.state, bad)?,
                 });
                 self.adoption = Adoption::default();
@@ -341,8 +311,7 @@ impl Capture {
                 }
                 return Ok(());
             }
-            let asker =
-                Asker { reader: &self.reader_context, seen: Some((self.state.cookie, self.state.seq - 1)) };
+            let asker = Asker { reader: &self.reader_context, seen: Some((self.state.cookie, self.state.seq - 1)) };
             sync(&mut self.writer, &self.names, &self.settings, &asker)?;
         }
         Ok(())
@@ -391,35 +360,5 @@ impl Capture {
             }
             other => other,
         }
-    }
-}
-
-fn resnapshots(settings: &Settings) -> bool {
-    settings.on_lost_position == LostPosition::Resnapshot
-}
-
-fn reaches(connection: &Connection, names: &Names, state: &State) -> Result<()> {
-    Head::read(connection, names)?.ok_or_else(|| lost("the change log was removed"))?.reaches(&state.log, state.seq)
-}
-
-/// Tables that the flow file no longer names are left alone from now on; a renamed table keeps being named.
-fn forget_unnamed(context: &Context<'_>, state: &mut State) {
-    state.tables.retain(|&id, _| context.history.names_of(id).any(|name| context.settings.names(name)));
-}
-
-/// A name without a wildcard must be a table when it is captured for the first time.
-fn check_names(connection: &Connection, settings: &Settings, resume: Option<&State>) -> Result<()> {
-    if resume.is_some() {
-        return Ok(());
-    }
-    let (tables, unreadable) = table::list(connection)?;
-    let known: Vec<&str> =
-        tables.iter().map(|table| table.name.as_str()).chain(unreadable.iter().map(|table| table.name.as_str())).collect();
-    let missing = |name: &&String| !name.contains('*') && !known.iter().any(|known| known.eq_ignore_ascii_case(name));
-    match settings.tables.iter().find(missing) {
-        None => Ok(()),
-        Some(name) => Err(Error::config(format!("{} has no table {name}", settings.path.display()))
-            .with_setting("tables")
-            .with_hint(format!("tables are: {}", known.join(", ")))),
     }
 }

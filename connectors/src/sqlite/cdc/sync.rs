@@ -61,8 +61,11 @@ pub(super) fn sync(writer: &mut Connection, names: &Names, settings: &Settings, 
     let history = History::load(&tx, names, settings.dates)?;
     let (tables, unreadable) = table::list(&tx)?;
     if let Some(unreadable) = unreadable.iter().find(|table| settings.names(&table.name)) {
-        return Err(Error::new(ErrorKind::Schema, format!("{} cannot be captured: {}", unreadable.name, unreadable.reason))
-            .with_setting("tables"));
+        return Err(Error::new(
+            ErrorKind::Schema,
+            format!("{} cannot be captured: {}", unreadable.name, unreadable.reason),
+        )
+        .with_setting("tables"));
     }
     let work = Work { connection: &tx, names, settings, history: &history, verified_seq };
     let found = found_triggers(&tx, names)?;
@@ -130,7 +133,8 @@ struct Plan {
 /// Names that go in a circle have no such order.
 fn in_order<'p>(plans: &'p [Plan], history: &History) -> Vec<&'p Plan> {
     let name_before = |plan: &Plan| history.get(plan.id, plan.version).map(|version| version.table.name.clone());
-    let name_after = |plan: &Plan| plan.steps.last().filter(|step| step.ddl != Ddl::Drop).map(|step| step.table.name.clone());
+    let name_after =
+        |plan: &Plan| plan.steps.last().filter(|step| step.ddl != Ddl::Drop).map(|step| step.table.name.clone());
     let mut waiting: Vec<&Plan> = plans.iter().collect();
     let mut ordered = Vec::new();
     while !waiting.is_empty() {
@@ -215,7 +219,9 @@ impl Work<'_> {
         // logged since the schema was last seen to be the old one.
         let new_unique = table.unique.iter().any(|set| !old.unique.contains(set));
         let added = &table.columns[old.columns.len().min(table.columns.len())..];
-        let blank = added.iter().all(|column| column.default.as_deref().is_none_or(|default| default.eq_ignore_ascii_case("null")));
+        let blank = added
+            .iter()
+            .all(|column| column.default.as_deref().is_none_or(|default| default.eq_ignore_ascii_case("null")));
         let reread = if new_unique && self.logged(version.id, &[op::INSERT, op::UPDATE])? {
             Reread::Replace
         } else if added.is_empty() || (blank && !self.logged(version.id, &[op::INSERT, op::UPDATE])?) {

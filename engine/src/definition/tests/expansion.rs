@@ -53,6 +53,12 @@ fn given_parameters_take_the_declared_type() {
 
 #[test]
 fn the_line_of_a_password_is_not_shown() {
+    let filler = "x".repeat(60);
+    let text = format!(
+        "flow: x\ntasks: [{{ id: a, plugin: P, config: {{ password: hunter2hunter3 }}, description: {filler}, nope: 1 }}]\n"
+    );
+    let found = read_with("f.yaml", &text, &[]).found;
+    assert!(found.to_string().contains("nope") && !found.to_string().contains("hunter"), "half of it either: {found}");
     let found = document("f.yaml", "flow: x\npassword: hunter2: x\n").unwrap_err();
     assert!(!found.to_string().contains("hunter2"), "{found}");
     let found =

@@ -47,7 +47,7 @@ fn large_and_deep_files_are_refused() {
 fn many_keys_and_many_mistakes_take_no_time_to_speak_of() {
     let many: String = (0..60_000).map(|i| format!("k{i}: 1\n")).collect();
     assert_eq!(read_with("f.yaml", &many, &[]).found.0.len(), 200);
-    let passwords: String = (0..20_000).map(|i| format!("    password{i}: hunter-{i}-hunter\n")).collect();
+    let passwords: String = (0..2_000).map(|i| format!("    password{i}: hunter-{i}-hunter\n")).collect();
     let text = format!("flow: x\ntasks:\n- id: a\n  plugin: P\n  config:\n{passwords}");
     let shown = read_with("f.yaml", &text, &[]).found.to_string();
     assert!(!shown.contains("hunter-"), "{}", &shown[..200]);

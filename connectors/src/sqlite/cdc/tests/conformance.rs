@@ -9,7 +9,9 @@ use crate::sqlite::cdc::SqliteCapture;
 
 #[test]
 fn the_capture_keeps_the_promises_of_a_source() {
-    let shop = Shop::new("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE k(a TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID");
+    let shop = Shop::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE k(a TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID",
+    );
     shop.fill("INSERT INTO t SELECT value, 'v' || value", 700);
     shop.fill("INSERT INTO k SELECT 'k' || value, value", 300);
     let settings = Settings { chunk_rows: 50, ..shop.settings() };

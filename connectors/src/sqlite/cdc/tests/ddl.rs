@@ -34,22 +34,30 @@ fn a_column_that_is_null_everywhere_costs_nothing() {
 fn a_column_with_values_is_read_again() {
     let log = log_of(BASE, "ALTER TABLE t ADD COLUMN b INTEGER DEFAULT 5");
     assert_eq!(log, ["t:AddColumns([\"b\"])", "t:AA"]);
-    let log = log_of(BASE, "ALTER TABLE t ADD COLUMN b INTEGER; UPDATE t SET b = 9 WHERE id = 2; DELETE FROM t WHERE id = 1");
+    let log =
+        log_of(BASE, "ALTER TABLE t ADD COLUMN b INTEGER; UPDATE t SET b = 9 WHERE id = 2; DELETE FROM t WHERE id = 1");
     assert_eq!(log, ["t:BAD", "t:AddColumns([\"b\"])", "t:A"]);
 }
 
 #[test]
 fn names_change() {
     assert_eq!(
-        log_of(BASE, "INSERT INTO t VALUES (3, 'z'); ALTER TABLE t RENAME COLUMN a TO b; INSERT INTO t VALUES (4, 'w')"),
+        log_of(
+            BASE,
+            "INSERT INTO t VALUES (3, 'z'); ALTER TABLE t RENAME COLUMN a TO b; INSERT INTO t VALUES (4, 'w')"
+        ),
         ["t:II", "t:RenameColumn { from: \"a\", to: \"b\" }"]
     );
     assert_eq!(log_of(BASE, "ALTER TABLE t RENAME TO u; INSERT INTO u VALUES (4, 'w')"), ["t:I", "u:RenameTable(t)"]);
     assert_eq!(
-        log_of(BASE, "ALTER TABLE t RENAME TO old; CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (8, 8)"),
+        log_of(
+            BASE,
+            "ALTER TABLE t RENAME TO old; CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (8, 8)"
+        ),
         ["old:RenameTable(t)", "t:CreateTable", "t:I"]
     );
-    let two = "CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TABLE u(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (5)";
+    let two =
+        "CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TABLE u(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (5)";
     let swap = "ALTER TABLE t RENAME TO x; ALTER TABLE u RENAME TO t; INSERT INTO t VALUES (6)";
     let log = log_of(two, swap);
     assert!(log.contains(&"x:RenameTable(t)".to_owned()) && log.contains(&"t:RenameTable(u)".to_owned()), "{log:?}");
@@ -63,7 +71,10 @@ fn tables_come_and_go() {
         ["u:CreateTable", "u:II"]
     );
     assert_eq!(
-        log_of(BASE, "DROP TABLE t; CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, c TEXT); INSERT INTO t VALUES (7, 1, 'c')"),
+        log_of(
+            BASE,
+            "DROP TABLE t; CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, c TEXT); INSERT INTO t VALUES (7, 1, 'c')"
+        ),
         ["t:AddColumns([\"c\"])", "t:AlterColumns([\"a\"])", "t:Truncate", "t:I"]
     );
     assert_eq!(
@@ -78,8 +89,10 @@ fn a_column_is_dropped_once_the_triggers_are_gone() {
     let mut reader = shop.reader();
     let (mut fold, _) = reader.all();
     assert!(shop.db.execute_batch("ALTER TABLE t DROP COLUMN a").is_err(), "a trigger reads it");
-    shop.run("BEGIN; DROP TRIGGER _aqueduct_t_i; DROP TRIGGER _aqueduct_t_u; DROP TRIGGER _aqueduct_t_d; \
-              DROP TRIGGER _aqueduct_t_b; DROP TRIGGER _aqueduct_t_c; ALTER TABLE t DROP COLUMN a; COMMIT");
+    shop.run(
+        "BEGIN; DROP TRIGGER _aqueduct_t_i; DROP TRIGGER _aqueduct_t_u; DROP TRIGGER _aqueduct_t_d; \
+              DROP TRIGGER _aqueduct_t_b; DROP TRIGGER _aqueduct_t_c; ALTER TABLE t DROP COLUMN a; COMMIT",
+    );
     shop.run("DELETE FROM t WHERE id = 1");
     reader.drain(&mut fold).unwrap();
     fold.assert_equals(&shop);
@@ -124,9 +137,11 @@ fn ddl_while_nobody_reads_is_decoded_with_the_columns_of_its_time() {
     let mut reader = shop.reader();
     let (mut fold, position) = reader.all();
     drop(reader);
-    shop.run("INSERT INTO t VALUES (3, 'z'); ALTER TABLE t RENAME COLUMN a TO b; UPDATE t SET b = 'q' WHERE id = 3; \
+    shop.run(
+        "INSERT INTO t VALUES (3, 'z'); ALTER TABLE t RENAME COLUMN a TO b; UPDATE t SET b = 'q' WHERE id = 3; \
               ALTER TABLE t ADD COLUMN c TEXT; UPDATE t SET c = 'new' WHERE id = 1; ALTER TABLE t RENAME TO v; \
-              INSERT INTO v VALUES (4, 'b', 'c'); CREATE TABLE t(x TEXT); INSERT INTO t VALUES ('x')");
+              INSERT INTO v VALUES (4, 'b', 'c'); CREATE TABLE t(x TEXT); INSERT INTO t VALUES ('x')",
+    );
     Reader::open(shop.settings(), Some(&position)).unwrap().drain(&mut fold).unwrap();
     fold.assert_equals(&shop);
 }
@@ -149,7 +164,9 @@ fn ddl_in_the_middle_of_a_snapshot() {
         }
         shop.run(ddl);
         let table = if ddl.contains("TO v") { "v" } else { "t" };
-        shop.run(&format!("DELETE FROM {table} WHERE id IN (3, 30); INSERT OR IGNORE INTO {table}(id) VALUES (3), (99)"));
+        shop.run(&format!(
+            "DELETE FROM {table} WHERE id IN (3, 30); INSERT OR IGNORE INTO {table}(id) VALUES (3), (99)"
+        ));
         reader.drain(&mut fold).unwrap();
         fold.assert_equals(&shop);
     }
@@ -157,8 +174,10 @@ fn ddl_in_the_middle_of_a_snapshot() {
 
 #[test]
 fn virtual_tables_and_views_are_left_alone() {
-    let shop = Shop::new("CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT * FROM t; \
-                          CREATE VIRTUAL TABLE f USING fts5(body); INSERT INTO f VALUES ('x')");
+    let shop = Shop::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT * FROM t; \
+                          CREATE VIRTUAL TABLE f USING fts5(body); INSERT INTO f VALUES ('x')",
+    );
     let mut reader = shop.reader();
     let (fold, _) = reader.all();
     assert_eq!(fold.tables.keys().collect::<Vec<_>>(), ["t"]);

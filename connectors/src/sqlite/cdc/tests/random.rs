@@ -12,7 +12,7 @@ const SCHEMA: &str = "
     CREATE TABLE pairs(a TEXT COLLATE NOCASE, b INTEGER, v TEXT, PRIMARY KEY (a, b DESC)) WITHOUT ROWID;
     CREATE TABLE notes(a TEXT, b REAL);";
 const ACCOUNTS: usize = 12;
-const SCRIPTS: u64 = 1500;
+const SCRIPTS: u64 = 60;
 const STEPS: usize = 90;
 
 /// Numbers that look random and are the same in every run.
@@ -39,7 +39,9 @@ fn statement(dice: &mut Dice) -> String {
     match dice.roll(14) {
         0 | 1 => format!("INSERT {or} INTO users(id, email, nick) VALUES ({k}, 'e{m}', 'n{x}'), ({m}, 'e{k}', 'm')"),
         2 => format!("INSERT {or} INTO users(email, nick) VALUES ('e{m}', 'auto')"),
-        3 => format!("INSERT INTO users(id, email) VALUES ({k}, 'e{m}') ON CONFLICT (id) DO UPDATE SET nick = 'u{x}', email = excluded.email"),
+        3 => format!(
+            "INSERT INTO users(id, email) VALUES ({k}, 'e{m}') ON CONFLICT (id) DO UPDATE SET nick = 'u{x}', email = excluded.email"
+        ),
         4 => format!("UPDATE {or} users SET email = 'e{m}', nick = NULL WHERE id = {k}"),
         5 => format!("UPDATE {or} users SET id = {m} WHERE id BETWEEN {k} AND {k} + 1"),
         6 => format!("DELETE FROM users WHERE id % 9 = {}", k % 9),
@@ -58,11 +60,16 @@ fn ddl(dice: &mut Dice) -> String {
         0 => format!("ALTER TABLE users ADD COLUMN c{n} TEXT"),
         1 => format!("ALTER TABLE pairs ADD COLUMN c{n} INTEGER DEFAULT {n}"),
         2 => format!("ALTER TABLE notes ADD COLUMN c{n} TEXT DEFAULT 'd'"),
-        3 => format!("ALTER TABLE notes RENAME COLUMN a TO z; ALTER TABLE notes RENAME COLUMN z TO {}", dice.pick(&["a", "z"])),
+        3 => format!(
+            "ALTER TABLE notes RENAME COLUMN a TO z; ALTER TABLE notes RENAME COLUMN z TO {}",
+            dice.pick(&["a", "z"])
+        ),
         4 => "VACUUM".into(),
         5 => "CREATE UNIQUE INDEX by_nick ON users(nick, email)".into(),
         6 => "DROP INDEX by_nick".into(),
-        7 => format!("CREATE TABLE extra{n}(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO extra{n} VALUES (1, 'x'), (2, 'y')"),
+        7 => format!(
+            "CREATE TABLE extra{n}(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO extra{n} VALUES (1, 'x'), (2, 'y')"
+        ),
         8 => "DROP TRIGGER _aqueduct_users_d".into(),
         9 => "ALTER TABLE notes RENAME TO moved; CREATE TABLE notes(a TEXT, b REAL)".into(),
         _ => "DROP TABLE IF EXISTS moved".into(),
@@ -79,7 +86,12 @@ fn act(shop: &Shop, dice: &mut Dice) {
         0 => ddl(dice),
         1..=4 => format!("BEGIN; {}; {}; {}; COMMIT", transfer(dice), statement(dice), transfer(dice)),
         5 => format!("BEGIN; {}; {}; ROLLBACK", statement(dice), transfer(dice)),
-        6 => format!("BEGIN; {}; SAVEPOINT s; {}; ROLLBACK TO s; {}; COMMIT", transfer(dice), statement(dice), statement(dice)),
+        6 => format!(
+            "BEGIN; {}; SAVEPOINT s; {}; ROLLBACK TO s; {}; COMMIT",
+            transfer(dice),
+            statement(dice),
+            statement(dice)
+        ),
         _ => statement(dice),
     };
     if shop.db.execute_batch(&script).is_err() && !shop.db.is_autocommit() {
@@ -142,7 +154,9 @@ impl World {
 
     /// Reads the last epoch again, as for a sink that missed it.
     fn replay(&mut self) {
-        let (Some((from, before)), Some((until, after))) = (self.before.clone(), self.committed.clone()) else { return };
+        let (Some((from, before)), Some((until, after))) = (self.before.clone(), self.committed.clone()) else {
+            return;
+        };
         self.crash();
         let mut reader = Reader::open(self.settings(), Some(&from)).unwrap();
         reader.budget.until = Some(until);
@@ -168,7 +182,7 @@ fn play(seed: u64) {
     shop.fill("INSERT INTO one SELECT value, 100", ACCOUNTS);
     shop.fill("INSERT INTO two SELECT 'k' || value, 100", ACCOUNTS);
     shop.fill("INSERT INTO notes SELECT 'n' || value, value", 20);
-    let dice = Dice(seed * 0x9E37_79B9_7F4A_7C15 | 1);
+    let dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut world = World { shop, dice, reader: None, fold: Fold::default(), committed: None, before: None };
     for _ in 0..STEPS {
         for _ in 0..world.dice.roll(3) {

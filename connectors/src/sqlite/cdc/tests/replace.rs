@@ -28,7 +28,10 @@ fn every_way_to_replace() {
         ("REPLACE INTO users VALUES (9, 'new', 'new', 9)", &["users:I"]),
         ("REPLACE INTO users VALUES (9, NULL, NULL, NULL)", &["users:I"]),
         ("INSERT OR IGNORE INTO users VALUES (1, 'b', 'z', 3)", &[]),
-        ("INSERT OR IGNORE INTO users VALUES (1, 'q', 'q', 3); INSERT INTO users VALUES (9, 'q', 'q', 3)", &["users:I"]),
+        (
+            "INSERT OR IGNORE INTO users VALUES (1, 'q', 'q', 3); INSERT INTO users VALUES (9, 'q', 'q', 3)",
+            &["users:I"],
+        ),
         ("INSERT INTO users VALUES (1, 'q', 'q', 1) ON CONFLICT (id) DO UPDATE SET email = 'q'", &["users:BA"]),
         ("INSERT INTO users VALUES (1, 'q', 'q', 1) ON CONFLICT DO NOTHING", &[]),
         ("UPDATE OR REPLACE users SET email = 'b' WHERE id = 1", &["users:DBA"]),
@@ -52,9 +55,14 @@ fn every_way_to_replace() {
 
 #[test]
 fn replace_by_other_keys() {
-    let text = "CREATE TABLE t(code TEXT COLLATE NOCASE PRIMARY KEY, v TEXT); INSERT INTO t VALUES ('a', '1'), ('b', '2')";
+    let text =
+        "CREATE TABLE t(code TEXT COLLATE NOCASE PRIMARY KEY, v TEXT); INSERT INTO t VALUES ('a', '1'), ('b', '2')";
     assert_eq!(log_of(text, "REPLACE INTO t VALUES ('b', '3')"), ["t:BA"]);
-    assert_eq!(log_of(text, "REPLACE INTO t VALUES ('B', '3')"), ["t:DI"], "another spelling is another key for a target");
+    assert_eq!(
+        log_of(text, "REPLACE INTO t VALUES ('B', '3')"),
+        ["t:DI"],
+        "another spelling is another key for a target"
+    );
     let pair = "CREATE TABLE t(a TEXT, b INTEGER, v TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID; INSERT INTO t VALUES ('a', 1, 'x')";
     assert_eq!(log_of(pair, "REPLACE INTO t VALUES ('a', 1, 'y'), ('a', 2, 'y')"), ["t:BAI"]);
     let keyless = "CREATE TABLE t(a TEXT UNIQUE, v TEXT); INSERT INTO t VALUES ('a', 'x')";
@@ -78,10 +86,12 @@ fn a_replaced_row_outside_the_snapshot_so_far_is_left_to_it() {
 #[test]
 fn the_applications_own_triggers_may_write_in_between() {
     let shop = Shop::new(USERS);
-    shop.run("CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT); \
+    shop.run(
+        "CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT); \
               CREATE TRIGGER app_b BEFORE INSERT ON users BEGIN \
                 INSERT INTO audit(what) VALUES ('before'); UPDATE users SET nick = nick || '!' WHERE id = 4; END; \
-              CREATE TRIGGER app_a AFTER INSERT ON users BEGIN INSERT INTO audit(what) VALUES ('after'); END");
+              CREATE TRIGGER app_a AFTER INSERT ON users BEGIN INSERT INTO audit(what) VALUES ('after'); END",
+    );
     let mut reader = shop.reader();
     let (mut fold, _) = reader.all();
     shop.run("REPLACE INTO users VALUES (9, 'a', 'y', 2); INSERT OR IGNORE INTO users VALUES (9, 'c', 'k', 1)");

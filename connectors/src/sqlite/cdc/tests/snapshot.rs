@@ -9,8 +9,10 @@ use super::{Fold, Reader, Settings, Shop};
 const KINDS: [(&str, &str); 4] = [
     ("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)", "value, 'v'"),
     ("CREATE TABLE t(id TEXT PRIMARY KEY, v TEXT)", "printf('k%03d', 100 - value), 'v'"),
-    ("CREATE TABLE t(id TEXT COLLATE NOCASE, n INTEGER, v TEXT, PRIMARY KEY (id, n)) WITHOUT ROWID",
-     "CASE value % 2 WHEN 1 THEN 'A' ELSE 'b' END, value, 'v'"),
+    (
+        "CREATE TABLE t(id TEXT COLLATE NOCASE, n INTEGER, v TEXT, PRIMARY KEY (id, n)) WITHOUT ROWID",
+        "CASE value % 2 WHEN 1 THEN 'A' ELSE 'b' END, value, 'v'",
+    ),
     ("CREATE TABLE t(a TEXT, v TEXT)", "value, 'v'"),
 ];
 
@@ -29,8 +31,14 @@ fn chunks_and_changes_fit_together_in_tables_of_every_kind() {
         let key = if schema.contains("id") { "id" } else { "a" };
         for step in 0..40 {
             fold.apply(&reader.poll().unwrap());
-            shop.run(&format!("UPDATE t SET v = 'u{step}' WHERE (SELECT count(*) FROM t AS o WHERE o.{key} < t.{key}) = {}", step * 7 % 60));
-            shop.run(&format!("DELETE FROM t WHERE (SELECT count(*) FROM t AS o WHERE o.{key} < t.{key}) = {}", step * 11 % 60));
+            shop.run(&format!(
+                "UPDATE t SET v = 'u{step}' WHERE (SELECT count(*) FROM t AS o WHERE o.{key} < t.{key}) = {}",
+                step * 7 % 60
+            ));
+            shop.run(&format!(
+                "DELETE FROM t WHERE (SELECT count(*) FROM t AS o WHERE o.{key} < t.{key}) = {}",
+                step * 11 % 60
+            ));
             // Keys jump over the edge of what was read, both ways.
             let jump = if schema.contains("INTEGER PRIMARY KEY") { "100 - id" } else { "'x' || v" };
             let place = format!("rowid = {}", step + 1);
@@ -100,7 +108,9 @@ fn vacuum_starts_a_snapshot_over_where_it_may_renumber_rows() {
 
 #[test]
 fn tables_that_are_named_later_are_read_from_then_on() {
-    let shop = Shop::new("CREATE TABLE a(id INTEGER PRIMARY KEY); CREATE TABLE b(id INTEGER PRIMARY KEY); INSERT INTO b VALUES (1)");
+    let shop = Shop::new(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY); CREATE TABLE b(id INTEGER PRIMARY KEY); INSERT INTO b VALUES (1)",
+    );
     let only = |tables: &[&str]| Settings { tables: tables.iter().map(|&t| t.to_owned()).collect(), ..shop.settings() };
     let mut fold = Fold::default();
     let position = Reader::open(only(&["a"]), None).unwrap().drain(&mut fold).unwrap();

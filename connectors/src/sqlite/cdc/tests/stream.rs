@@ -15,8 +15,10 @@ fn rows_come_first_and_then_every_change() {
     let mut reader = shop.reader();
     let (mut fold, _) = reader.all();
     fold.assert_equals(&shop);
-    shop.run("BEGIN; INSERT INTO orders VALUES (3, 'c', 0.1, NULL); UPDATE orders SET id = 9 WHERE id = 1; \
-              DELETE FROM orders WHERE id = 2; COMMIT");
+    shop.run(
+        "BEGIN; INSERT INTO orders VALUES (3, 'c', 0.1, NULL); UPDATE orders SET id = 9 WHERE id = 1; \
+              DELETE FROM orders WHERE id = 2; COMMIT",
+    );
     reader.drain(&mut fold).unwrap();
     fold.assert_equals(&shop);
     assert_eq!(fold.log, ["orders:CreateTable", "orders:II", "orders:IBAD"]);
@@ -36,7 +38,9 @@ fn nothing_of_a_rolled_back_transaction_is_seen() {
 #[test]
 fn a_position_lies_between_transactions_only() {
     let _scenario = FailScenario::setup();
-    let shop = Shop::new("CREATE TABLE a(id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE b(id INTEGER PRIMARY KEY, n INTEGER)");
+    let shop = Shop::new(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, n INTEGER); CREATE TABLE b(id INTEGER PRIMARY KEY, n INTEGER)",
+    );
     shop.fill("INSERT INTO a SELECT value, 100", 50);
     shop.fill("INSERT INTO b SELECT value, 100", 50);
     let mut reader = shop.reader();

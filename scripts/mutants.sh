@@ -38,5 +38,24 @@ run mutant.sink_commit_splits_epoch -- --lib split_commit_is_caught
 run mutant.sink_compaction_keeps_first -- --lib keep_first_is_caught
 run mutant.staged_visible_before_commit mutant.staged_keeps_leftovers -- --lib planted_bugs_are_caught
 
+# breaks BUG: the bug is planted from outside, and the tests of the SQLite capture must fail for it.
+breaks() {
+    all=$((all + 1))
+    verdict="caught  "
+    if FAILPOINTS="$1=return" cargo test --quiet --workspace --features failpoints --locked --lib -- sqlite::cdc >"$log" 2>&1
+    then
+        verdict="SURVIVED"
+    else
+        grep -q 'test result: FAILED' "$log" || verdict="SURVIVED"
+        [ "$verdict" = SURVIVED ] || caught=$((caught + 1))
+    fi
+    printf '%s %s\n' "$verdict" "$1"
+}
+
+for bug in src_position_inside_transaction src_prune_before_durable src_skip_unknown_op snapshot_overwrites_newer \
+    resume_off_by_one; do
+    breaks "mutant.$bug"
+done
+
 printf '%d of %d caught\n' "$caught" "$all"
 [ "$caught" -eq "$all" ]

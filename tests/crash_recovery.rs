@@ -157,7 +157,8 @@ fn duckdb_rows(path: &Path, table: &str) -> Vec<Vec<String>> {
 
 fn report(kills: u64, transfers: u64, tally: &mut Tally) {
     tally.recoveries.sort();
-    let at = |part: f64| tally.recoveries.get((tally.recoveries.len() as f64 * part) as usize).copied().unwrap_or_default();
+    let at =
+        |part: f64| tally.recoveries.get((tally.recoveries.len() as f64 * part) as usize).copied().unwrap_or_default();
     println!(
         "kills {kills}, transactions {transfers}, lost 0, doubled 0, torn {} in {} checks, first new row after a \
          restart: median {:?}, p90 {:?}, max {:?}",

@@ -141,6 +141,22 @@ fn a_graceful_stop_doubles_nothing_and_exits_with_zero() {
 }
 
 #[test]
+fn a_single_row_is_committed_though_no_other_follows() {
+    let work = Work::with_flow(&lite_flow());
+    let source = rusqlite::Connection::open(work.file("bank.db")).expect("a database");
+    source
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance INTEGER);
+             CREATE TABLE transfers (id INTEGER PRIMARY KEY); CREATE TABLE audit (transfer INTEGER);
+             INSERT INTO transfers VALUES (1);",
+        )
+        .expect("tables");
+    let daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+    eventually("the row in the target", LIMIT, || number(&work, "SELECT count(*) FROM transfers") == 1);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn verify_is_exact_while_data_moves() {
     let work = Work::with_flow(&flow("flow"));
     let bank = Bank::open(&work.file("bank.db"), 5, Duration::from_micros(500));

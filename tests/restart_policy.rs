@@ -41,7 +41,8 @@ fn a_wrong_setting_is_never_retried() {
 
 #[test]
 fn a_paused_daemon_lets_go_and_goes_on() {
-    let text = FLOW.replace("rows: 100000", "rate: 2000").replace("restart:", "checkpoint: { interval: 20ms }\nrestart:");
+    let text =
+        FLOW.replace("rows: 100000", "rate: 2000").replace("restart:", "checkpoint: { interval: 20ms }\nrestart:");
     let work = Work::with_flow(&text);
     let daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
     daemon.wait_for_state("running", Duration::from_secs(20));

@@ -38,12 +38,19 @@ fn files_are_short() {
 
 #[test]
 fn only_the_actors_know_actix_only_sql_knows_datafusion_only_the_checkpoint_knows_its_databases() {
-    let rules = [("actix", "engine/src/runtime/"), ("datafusion", "operators/src/sql/"), ("sled", "checkpoint/"), ("redb", "checkpoint/")];
+    let rules = [
+        ("actix", "engine/src/runtime/"),
+        ("datafusion", "operators/src/sql/"),
+        ("sled", "checkpoint/"),
+        ("redb", "checkpoint/"),
+    ];
     for (name, home) in rules {
         let import = format!("use {name}::");
         let found = offenders(|path, text| {
             let path = path.display().to_string();
-            !path.contains(home) && !path.contains("/benches/") && text.lines().any(|line| line.trim_start().starts_with(&import))
+            !path.contains(home)
+                && !path.contains("/benches/")
+                && text.lines().any(|line| line.trim_start().starts_with(&import))
         });
         assert_eq!(found, Vec::<String>::new(), "{name} is used outside {home}");
     }

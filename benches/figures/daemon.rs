@@ -69,6 +69,7 @@ impl Daemon {
             }
             std::thread::sleep(every);
         }
+        self.child.kill().expect("a child that was not waited for");
         panic!("it took too long: {what}");
     }
 
@@ -90,5 +91,5 @@ impl Daemon {
 pub fn rows_in(status: &Value, task: &str) -> u64 {
     let tasks = status["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = tasks.iter().find(|entry| entry["id"] == task);
-    found.and_then(|entry| entry["counters"]["rows_in"].as_u64()).unwrap_or(0)
+    found.and_then(|entry| entry["rows_in"].as_u64()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! Runs flows: definition, planner, channels, checkpoint coordinator, supervision.
 
-pub mod definition;
 pub mod control;
+pub mod definition;
 pub mod plan;
 pub mod planner;
 pub mod runtime;

@@ -40,7 +40,10 @@ fn text(summary: &Summary) -> String {
             (false, false) => "",
         };
         let ago = age(epoch.logged_at_ms);
-        text.push_str(&format!("epoch {:<8} token {:<6} {ago:>12} ago  state {state} bytes{mark}\n", epoch.epoch, epoch.token));
+        text.push_str(&format!(
+            "epoch {:<8} token {:<6} {ago:>12} ago  state {state} bytes{mark}\n",
+            epoch.epoch, epoch.token
+        ));
         if i == 0 {
             for (task, position) in &epoch.positions {
                 for (split, offset) in &position.0 {

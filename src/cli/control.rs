@@ -32,7 +32,10 @@ pub(super) fn status(flow: &FlowArguments, json: bool, log: &Log) -> Result<Exit
         status["checkpoint"]["epoch"],
         status["generation"]
     );
-    println!("{:<24} {:<18} {:<13} {:>14} {:>14} {:>9} {:>8}", "task", "plugin", "activity", "rows in", "rows out", "bad rows", "lag ms");
+    println!(
+        "{:<24} {:<18} {:<13} {:>14} {:>14} {:>9} {:>8}",
+        "task", "plugin", "activity", "rows in", "rows out", "bad rows", "lag ms"
+    );
     for task in status["tasks"].as_array().into_iter().flatten() {
         println!(
             "{:<24} {:<18} {:<13} {:>14} {:>14} {:>9} {:>8}",

@@ -18,7 +18,9 @@ pub(super) fn page(entry: &PluginEntry) -> Result<String, Failure> {
     let kind = format!("{:?}", entry.kind()).to_lowercase();
     let aliases = match entry.aliases {
         [] => String::new(),
-        aliases => format!(" Also loads as {}.", aliases.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        aliases => {
+            format!(" Also loads as {}.", aliases.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
     };
     let _ = writeln!(text, "Kind: {kind}.{aliases}\n\n## Settings\n");
     let schema = (entry.schema)().to_value();
@@ -68,12 +70,17 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 fn type_of(root: &Value, schema: &Value) -> String {
     let target = resolve(root, schema);
     if let Some(choices) = target["enum"].as_array() {
-        return choices.iter().map(|choice| format!("`{}`", choice.as_str().unwrap_or_default())).collect::<Vec<_>>().join(" ");
+        return choices
+            .iter()
+            .map(|choice| format!("`{}`", choice.as_str().unwrap_or_default()))
+            .collect::<Vec<_>>()
+            .join(" ");
     }
     let variants: Vec<&Value> =
         target["oneOf"].as_array().into_iter().chain(target["anyOf"].as_array()).flatten().collect();
     if !variants.is_empty() {
-        let mut names: Vec<String> = variants.iter().map(|variant| type_of(root, variant)).filter(|name| name != "null").collect();
+        let mut names: Vec<String> =
+            variants.iter().map(|variant| type_of(root, variant)).filter(|name| name != "null").collect();
         names.dedup();
         return names.join(" or ");
     }
@@ -98,7 +105,13 @@ fn table(catalogue: &Catalogue) -> String {
     let mut text = String::from("| plugin | kind | what it does |\n|---|---|---|\n");
     for entry in catalogue.entries() {
         let kind = format!("{:?}", entry.kind()).to_lowercase();
-        let _ = writeln!(text, "| [`{}`](docs/plugins/{}.md) | {kind} | {} |", entry.name, entry.name.to_lowercase(), entry.summary);
+        let _ = writeln!(
+            text,
+            "| [`{}`](docs/plugins/{}.md) | {kind} | {} |",
+            entry.name,
+            entry.name.to_lowercase(),
+            entry.summary
+        );
     }
     text
 }
@@ -138,7 +151,9 @@ pub(super) fn write_pages(
         put(readme, &format!("{}\n{}{}", &text[..begin + BEGIN.len()], table(catalogue), &text[end..]))?;
     }
     if check && !stale.is_empty() {
-        return Err(Error::config(format!("out of date: {}", stale.join(", "))).with_hint("run `make docs` and commit").into());
+        return Err(Error::config(format!("out of date: {}", stale.join(", ")))
+            .with_hint("run `make docs` and commit")
+            .into());
     }
     println!("{} pages, {} changed", catalogue.entries().len(), stale.len());
     Ok(Exit::Ok)

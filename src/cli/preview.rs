@@ -18,8 +18,7 @@ pub(super) fn preview(flow: &FlowArguments, rows: usize, log: &Log) -> Result<Ex
     let seen = Arc::new(Mutex::new(Vec::new()));
     let plugins = Arc::new(PreviewPlugins { rows: rows.max(1), seen: seen.clone() });
     let (plan, tasks) = (planned.plan.clone(), planned.plan.tasks);
-    let end = Host::new()?
-        .block_on(|starter| async move { starter.start_without_trace(plan, plugins).wait().await });
+    let end = Host::new()?.block_on(|starter| async move { starter.start_without_trace(plan, plugins).wait().await });
     let seen = seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for task in &tasks {
         let inputs: Vec<&str> = task.inputs.iter().map(|edge| tasks[edge.task].id.as_str()).collect();

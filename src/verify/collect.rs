@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aqueduct_model::{
-    BadRows, Batch, Claim, Cut, Error, ErrorKind, Op, PreparedCommit, Recorded, RelationName, Result, Sink, SinkContext,
-    SinkInput,
+    BadRows, Batch, Claim, Cut, Error, ErrorKind, Op, PreparedCommit, Recorded, RelationName, Result, Sink,
+    SinkContext, SinkInput,
 };
 use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
@@ -56,10 +56,10 @@ impl Table {
             self.buckets[bucket].add(digest.row, sign);
             if self.wanted.get(bucket).copied().unwrap_or(false) {
                 let digester = &self.digester;
-                let state = self.keys.entry(digest.key).or_insert_with(|| KeyState {
-                    sum: Sum::default(),
-                    text: digester.key_text(&columns, i),
-                });
+                let state = self
+                    .keys
+                    .entry(digest.key)
+                    .or_insert_with(|| KeyState { sum: Sum::default(), text: digester.key_text(&columns, i) });
                 state.sum.add(digest.row, sign);
             }
             if self.wanted_keys.contains_key(&digest.key) {

@@ -120,7 +120,11 @@ fn differences(expected: &Tables, actual: &Tables) -> BTreeMap<RelationName, Vec
             }
         }
         let only_there = |(key, state): (&u128, &KeyState)| {
-            (!table.keys.contains_key(key)).then(|| DifferingKey { key: *key, what: Difference::Extra, text: state.text.clone() })
+            (!table.keys.contains_key(key)).then(|| DifferingKey {
+                key: *key,
+                what: Difference::Extra,
+                text: state.text.clone(),
+            })
         };
         found.extend(there.iter().filter_map(only_there));
         found.sort_by(|a, b| a.text.cmp(&b.text));

@@ -109,7 +109,8 @@ impl Digester {
         let options = FormatOptions::default().with_null("NULL");
         let part = |&column: &usize| {
             let name = self.relation.columns().field(column).name();
-            let value = ArrayFormatter::try_new(columns[column].as_ref(), &options).map(|text| text.value(i).to_string());
+            let value =
+                ArrayFormatter::try_new(columns[column].as_ref(), &options).map(|text| text.value(i).to_string());
             format!("{name}={}", value.unwrap_or_default())
         };
         self.key.iter().map(part).collect::<Vec<_>>().join(" ")

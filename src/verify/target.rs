@@ -47,7 +47,9 @@ fn last_checkpoint(plan: &Plan) -> Result<Cut> {
     let summary = aqueduct_checkpoint::inspect(&plan.state_dir)?;
     match summary.epochs.into_iter().next() {
         Some(newest) => Ok(Cut { epoch: newest.epoch, positions: newest.positions }),
-        None => Err(Error::config("the flow has not committed anything yet").with_hint("run it first: aqueduct run FLOW")),
+        None => {
+            Err(Error::config("the flow has not committed anything yet").with_hint("run it first: aqueduct run FLOW"))
+        }
     }
 }
 

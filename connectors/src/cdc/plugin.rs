@@ -45,6 +45,11 @@ impl SourcePlugin for CdcInput {
             Engine::Sqlite => Some(Ok(Box::new(Scan::new(config.sqlite())))),
         }
     }
+
+    fn doctor(config: CdcConfig) -> Vec<aqueduct_model::Finding> {
+        let found = check(config).into_iter();
+        found.map(|Finding { ok, what, fix }| aqueduct_model::Finding { ok, what, fix }).collect()
+    }
 }
 
 /// Looks at a database before anything is read or written: rights, settings, tables, log. Changes nothing.

@@ -102,7 +102,9 @@ impl BadRows {
         if self.policy == BadRowPolicy::Fail {
             return Err(Error::new(ErrorKind::Data, format!("{at}{of} was refused: {}", row.reasons.join("; ")))
                 .with_setting("on_bad_row")
-                .with_hint("mend the row at its source, or set `on_bad_row: dead_letter` on this task to keep such rows aside"));
+                .with_hint(
+                    "mend the row at its source, or set `on_bad_row: dead_letter` on this task to keep such rows aside",
+                ));
         }
         if self.in_epoch > self.max_per_epoch {
             return Err(Error::new(
@@ -135,7 +137,12 @@ mod tests {
     use super::*;
 
     fn row() -> BadRow {
-        BadRow { relation: None, row: "1;x".into(), reasons: vec!["not a number".into()], position: Some("a.csv line 3".into()) }
+        BadRow {
+            relation: None,
+            row: "1;x".into(),
+            reasons: vec!["not a number".into()],
+            position: Some("a.csv line 3".into()),
+        }
     }
 
     #[test]

@@ -117,9 +117,11 @@ impl Batch {
         let expected = relation.columns();
         let same = Arc::ptr_eq(expected, &rows.schema())
             || (expected.fields().len() == rows.num_columns()
-                && expected.fields().iter().zip(rows.schema().fields()).all(|(a, b)| {
-                    a.name() == b.name() && a.data_type() == b.data_type()
-                }));
+                && expected
+                    .fields()
+                    .iter()
+                    .zip(rows.schema().fields())
+                    .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type()));
         if !same {
             return Err(Error::bug(format!(
                 "rows of {} do not have its columns: expected {expected:?}, got {:?}",

@@ -39,13 +39,13 @@ pub use human_duration::HumanDuration;
 pub use inspect::{Inspect, View};
 pub use operator::{InputPort, Operator, OperatorContext, Output, OutputPort, State};
 pub use plugin::{
-    Build, Cardinality, Catalogue, ChangeSupport, Delivery, Finding, OperatorPlugin, PluginEntry, PluginKind, Properties,
-    Replay, SinkPlugin, SourcePlugin, operator, sink, source,
+    Build, Cardinality, Catalogue, ChangeSupport, Delivery, Finding, OperatorPlugin, PluginEntry, PluginKind,
+    Properties, Replay, SinkPlugin, SourcePlugin, operator, sink, source,
 };
 pub use position::{Cut, Epoch, Offset, Position, Positions, SplitId, Token};
 pub use relation::{Relation, RelationName};
 pub use schema_change::{Change, SchemaChange};
 pub use secret::Secret;
-pub use sink::{SinkInput, Claim, PreparedCommit, Recorded, Sink, SinkContext};
+pub use sink::{Claim, PreparedCommit, Recorded, Sink, SinkContext, SinkInput};
 pub use source::{PollBudget, Polled, Source, SourceContext};
 pub use transform::{Applied, BoundTransform, Stateless, Transform};

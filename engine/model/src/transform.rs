@@ -6,7 +6,8 @@ use arrow_array::{BooleanArray, RecordBatch};
 use async_trait::async_trait;
 
 use crate::{
-    BadRow, Batch, Error, InputPort, Operator, OperatorContext, Output, OutputPort, Relation, Result, SchemaChange, State,
+    BadRow, Batch, Error, InputPort, Operator, OperatorContext, Output, OutputPort, Relation, Result, SchemaChange,
+    State,
 };
 
 /// What a bound transform made of one batch.
@@ -88,7 +89,8 @@ impl<T: Transform> Operator for Stateless<T> {
         }
         let mut keep = vec![true; output.num_rows()];
         for (row, reason) in rejected {
-            let kept = keep.get_mut(row).ok_or_else(|| Error::bug("a transform refused a row that it was not given"))?;
+            let kept =
+                keep.get_mut(row).ok_or_else(|| Error::bug("a transform refused a row that it was not given"))?;
             *kept = false;
             out.reject(BadRow::of_batch(&batch, row, reason))?;
         }

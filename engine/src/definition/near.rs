@@ -35,17 +35,21 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if let Some(same) = candidates.iter().find(|candidate| normal(candidate) == normal(&lower)) {
         return Some(same);
     }
-    let distance_max = (word.chars().count() / 3).min(4);
     let near = candidates
         .iter()
         .map(|candidate| (damerau_levenshtein(&lower, &candidate.to_lowercase()), *candidate))
-        .filter(|(distance, _)| (1..=distance_max).contains(distance))
+        .filter(|(distance, candidate)| *distance <= distance_max(word, candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate);
     near.or_else(|| {
         let means = |candidate: &&&str| SYNONYMS.contains(&(lower.as_str(), **candidate));
         candidates.iter().find(means).copied()
     })
+}
+
+/// One typing mistake in three letters; words of one or two letters are near to nothing.
+fn distance_max(word: &str, candidate: &str) -> usize {
+    (word.chars().count().max(candidate.chars().count()) / 3).min(4)
 }
 
 /// Without case, `_`, `-` and blanks.

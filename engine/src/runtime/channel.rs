@@ -117,7 +117,6 @@ impl Drop for Receiver {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::batch;

@@ -33,6 +33,9 @@ pub(crate) enum Outcome {
     Stopped,
 }
 
+/// How a run ended, and the store, unless its state is unknown.
+pub(crate) type Ended = (Result<Outcome>, Option<Box<dyn CheckpointStore>>);
+
 /// See the module.
 pub(crate) struct Coordinator {
     pub(crate) tasks: Vec<TaskLine>,
@@ -56,15 +59,16 @@ struct Run {
     order: EpochOrder,
     under_way: Option<EpochUnderWay>,
     finished: BTreeSet<usize>,
-    /// The sources' change counters when the last epoch began.
-    changes_seen: u64,
+    /// The sources' change counters when the last epoch began; `None` before the first, which is always begun: sources
+    /// may have read before anybody looked.
+    changes_seen: Option<u64>,
     ready: BTreeSet<usize>,
 }
 
 impl Coordinator {
     /// Recovers, then runs epochs until everything has ended, the flow is stopped, or something fails. Gives the
     /// store back unless its state is unknown.
-    pub(crate) async fn run(mut self) -> (Result<Outcome>, Option<Box<dyn CheckpointStore>>) {
+    pub(crate) async fn run(mut self) -> Ended {
         let result = self.work().await;
         (result, (!self.store_unknown).then_some(self.store))
     }
@@ -141,7 +145,8 @@ impl Coordinator {
             let (task, event) = self.next_event().await?;
             if let (Event::Ready { position }, PluginKind::Source) = (&event, self.tasks[task].kind) {
                 let id = self.tasks[task].id.clone();
-                let position = position.clone().ok_or_else(|| Error::bug(format!("source {id} opened inside a transaction")))?;
+                let position =
+                    position.clone().ok_or_else(|| Error::bug(format!("source {id} opened inside a transaction")))?;
                 record.positions.insert(id, position);
                 waiting -= 1;
             }
@@ -163,7 +168,10 @@ impl Coordinator {
     ) -> Result<Run> {
         let recovery = decide(record, token, sinks, shape)?;
         if recovery.rebuilt_from_targets {
-            warn!(epoch = recovery.base.epoch.0, "the checkpoint folder was empty; going on from what the targets recorded");
+            warn!(
+                epoch = recovery.base.epoch.0,
+                "the checkpoint folder was empty; going on from what the targets recorded"
+            );
         }
         self.dead_letters.roll_back(recovery.base.epoch)?;
         self.start_sinks(&recovery).await?;
@@ -172,7 +180,7 @@ impl Coordinator {
         let order = EpochOrder::at(recovery.base.epoch);
         self.status.send_modify(|status| status.epoch = recovery.base.epoch);
         let ready = BTreeSet::new();
-        Ok(Run { token, order, under_way, finished: BTreeSet::new(), changes_seen: self.changes(), ready })
+        Ok(Run { token, order, under_way, finished: BTreeSet::new(), changes_seen: None, ready })
     }
 
     /// Waits until every sink has connected.
@@ -255,7 +263,7 @@ impl Coordinator {
             return Ok(());
         }
         let changes = self.changes();
-        if changes != run.changes_seen {
+        if Some(changes) != run.changes_seen {
             self.begin(run, false).await?;
         }
         Ok(())
@@ -270,7 +278,7 @@ impl Coordinator {
     async fn begin(&mut self, run: &mut Run, stop: bool) -> Result<()> {
         let epoch = run.order.logged.next();
         let last = run.finished.len() == self.tasks.len();
-        run.changes_seen = self.changes();
+        run.changes_seen = Some(self.changes());
         let mut awaiting = BTreeSet::new();
         for (index, task) in self.tasks.iter().enumerate() {
             match task.kind {
@@ -310,7 +318,14 @@ impl Coordinator {
         }
     }
 
-    async fn take_part(&mut self, run: &mut Run, task: usize, epoch: Epoch, part: Part, bad: Vec<BadRow>) -> Result<()> {
+    async fn take_part(
+        &mut self,
+        run: &mut Run,
+        task: usize,
+        epoch: Epoch,
+        part: Part,
+        bad: Vec<BadRow>,
+    ) -> Result<()> {
         let id = self.tasks[task].id.clone();
         let Some(current) = &mut run.under_way else {
             return Err(Error::bug(format!("task {id} answered for epoch {epoch}, which is not under way")));
@@ -324,7 +339,9 @@ impl Coordinator {
     /// A task has seen its end: it will not pass a barrier any more.
     async fn task_finished(&mut self, run: &mut Run, task: usize) -> Result<()> {
         run.finished.insert(task);
-        let Some(current) = run.under_way.as_mut().filter(|epoch| epoch.awaiting.contains(&task)) else { return Ok(()) };
+        let Some(current) = run.under_way.as_mut().filter(|epoch| epoch.awaiting.contains(&task)) else {
+            return Ok(());
+        };
         match self.tasks[task].kind {
             // Answers the barrier itself.
             PluginKind::Source => Ok(()),
@@ -430,11 +447,17 @@ impl Coordinator {
         let timeout = aqueduct_model::HumanDuration(Duration::from_millis(self.settings.timeout.as_millis() as u64));
         Error::new(
             ErrorKind::Timeout,
-            format!("epoch {} did not end within {timeout}: waiting for {}", epoch.epoch, [waiting, committing].concat().join(", ")),
+            format!(
+                "epoch {} did not end within {timeout}: waiting for {}",
+                epoch.epoch,
+                [waiting, committing].concat().join(", ")
+            ),
         )
         .with_task(epoch.awaiting.iter().next().map_or("", |&task| self.tasks[task].id.as_str()))
         .with_setting("checkpoint.timeout")
-        .with_hint("raise `checkpoint.timeout` if a single source transaction takes that long; else look at that task's log")
+        .with_hint(
+            "raise `checkpoint.timeout` if a single source transaction takes that long; else look at that task's log",
+        )
     }
 }
 

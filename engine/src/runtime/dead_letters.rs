@@ -62,14 +62,18 @@ impl DeadLetters {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::new(ErrorKind::Unavailable, "cannot read the dead letters").with_source(error)),
+            Err(error) => {
+                return Err(Error::new(ErrorKind::Unavailable, "cannot read the dead letters").with_source(error));
+            }
         };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let epoch = name.to_str().and_then(|name| name.strip_prefix("epoch-")?.strip_suffix(".jsonl")?.parse().ok());
+            let epoch =
+                name.to_str().and_then(|name| name.strip_prefix("epoch-")?.strip_suffix(".jsonl")?.parse().ok());
             if epoch.is_some_and(|epoch: u64| epoch > logged.0) {
-                fs::remove_file(entry.path())
-                    .map_err(|error| Error::new(ErrorKind::Unavailable, "cannot roll back dead letters").with_source(error))?;
+                fs::remove_file(entry.path()).map_err(|error| {
+                    Error::new(ErrorKind::Unavailable, "cannot roll back dead letters").with_source(error)
+                })?;
             }
         }
         Ok(())

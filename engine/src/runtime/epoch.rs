@@ -49,9 +49,19 @@ impl EpochUnderWay {
     ///
     /// # Errors
     /// `Bug` when the part was not awaited: a task has answered twice or for another epoch.
-    pub(crate) fn take(&mut self, task: usize, id: &str, epoch: Epoch, part: Part, bad_rows: Vec<BadRow>) -> Result<()> {
+    pub(crate) fn take(
+        &mut self,
+        task: usize,
+        id: &str,
+        epoch: Epoch,
+        part: Part,
+        bad_rows: Vec<BadRow>,
+    ) -> Result<()> {
         if epoch != self.epoch || !self.awaiting.remove(&task) {
-            return Err(Error::bug(format!("task {id} answered for epoch {epoch} unasked; {} is under way", self.epoch)));
+            return Err(Error::bug(format!(
+                "task {id} answered for epoch {epoch} unasked; {} is under way",
+                self.epoch
+            )));
         }
         match part {
             Part::Source { position } => {

@@ -30,11 +30,10 @@ impl Host {
     /// # Errors
     /// `Unavailable` when the system refuses threads.
     pub fn new() -> Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("aqueduct-data")
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Unavailable, "cannot start worker threads").with_source(error))?;
+        let runtime =
+            Builder::new_multi_thread().enable_all().thread_name("aqueduct-data").build().map_err(|error| {
+                Error::new(ErrorKind::Unavailable, "cannot start worker threads").with_source(error)
+            })?;
         Ok(Self { runtime })
     }
 
@@ -91,8 +90,13 @@ impl FlowStarter {
         let (state, state_seen) = watch::channel(FlowState::Starting);
         let (generation, generation_seen) = watch::channel(0);
         let (checkpoint, checkpoint_seen) = watch::channel(CheckpointStatus::default());
-        let around =
-            Surroundings { plan: Arc::new(plan), factory, runtime: self.runtime.clone(), progress: progress.clone(), checkpoint };
+        let around = Surroundings {
+            plan: Arc::new(plan),
+            factory,
+            runtime: self.runtime.clone(),
+            progress: progress.clone(),
+            checkpoint,
+        };
         let plan = around.plan.clone();
         let actor = FlowActor::new(around, open, store, state, generation).start();
         FlowHandle {

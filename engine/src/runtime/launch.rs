@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::cancel::{Cancel, CancelSwitch, cancel_switch};
 use super::channel::{Receiver, Sender, channel};
-use super::coordinator::{Coordinator, Outcome};
+use super::coordinator::{Coordinator, Ended};
 use super::dead_letters::DeadLetters;
 use super::factory::PluginFactory;
 use super::inbox::Inbox;
@@ -37,7 +37,7 @@ const EVENTS_MAX: usize = 1_024;
 pub(crate) struct Generation {
     /// By task, in the plan's order.
     pub(crate) tasks: Vec<JoinHandle<Result<()>>>,
-    pub(crate) coordinator: JoinHandle<(Result<Outcome>, Option<Box<dyn CheckpointStore>>)>,
+    pub(crate) coordinator: JoinHandle<Ended>,
     /// Set to true to drain to a last epoch.
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) switch: CancelSwitch,
@@ -207,12 +207,11 @@ fn supervised(task: &PlannedTask, work: TaskFuture) -> impl Future<Output = Resu
             None => work.await,
             Some(limit) => match tokio::time::timeout(limit, work).await {
                 Ok(result) => result,
-                Err(_) => Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("the task did not end within {}", HumanDuration(limit)),
-                )
-                .with_setting("timeout")
-                .with_hint("raise the task's `timeout`, or remove it for a task that is meant to run on")),
+                Err(_) => {
+                    Err(Error::new(ErrorKind::Timeout, format!("the task did not end within {}", HumanDuration(limit)))
+                        .with_setting("timeout")
+                        .with_hint("raise the task's `timeout`, or remove it for a task that is meant to run on"))
+                }
             },
         };
         result.map_err(|error| error.with_task(&id))

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use aqueduct_checkpoint::Record;
-use aqueduct_model::{Claim, Cut, Epoch, Error, ErrorKind, Position, Positions, PreparedCommit, Recorded, Result, Token};
+use aqueduct_model::{
+    Claim, Cut, Epoch, Error, ErrorKind, Position, Positions, PreparedCommit, Recorded, Result, Token,
+};
 
 /// What a sink says of itself, and what it found in its target.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +45,11 @@ pub(crate) struct SinkStart {
 ///
 /// # Errors
 /// `State` when a target has seen a later start than this checkpoint folder has: the folder is a copy or was restored.
-pub(crate) fn lowest_token(record: Option<&Record>, token: Token, sinks: &BTreeMap<String, SinkReport>) -> Result<Token> {
+pub(crate) fn lowest_token(
+    record: Option<&Record>,
+    token: Token,
+    sinks: &BTreeMap<String, SinkReport>,
+) -> Result<Token> {
     let mut lowest = token;
     for (task, report) in sinks {
         let Some(recorded) = &report.recorded else { continue };
@@ -151,7 +157,12 @@ fn merge_replay(replay: &mut Option<Cut>, held: &Cut) -> Result<()> {
 }
 
 fn newest_target(sinks: &BTreeMap<String, SinkReport>) -> Epoch {
-    sinks.values().filter_map(|report| report.recorded.as_ref()).map(|recorded| recorded.cut.epoch).max().unwrap_or_default()
+    sinks
+        .values()
+        .filter_map(|report| report.recorded.as_ref())
+        .map(|recorded| recorded.cut.epoch)
+        .max()
+        .unwrap_or_default()
 }
 
 /// True when an empty store was lost and is not new: targets hold more than the first record, which has no rows.
@@ -177,7 +188,8 @@ fn cut_of_targets(sinks: &BTreeMap<String, SinkReport>, stateless: bool) -> Resu
             None if !report.transactional => {}
             other => {
                 let epoch = other.unwrap_or_default().epoch;
-                return Err(empty_folder(format!("the targets stand at different epochs ({epoch} and {newest})")).with_task(task));
+                return Err(empty_folder(format!("the targets stand at different epochs ({epoch} and {newest})"))
+                    .with_task(task));
             }
         }
     }
@@ -232,17 +244,17 @@ mod tests {
 
     #[test]
     fn a_source_that_cannot_replay_exactly_overwrites_instead() {
-        let recovery = decide(Some(&record(7)), Token(4), &sinks(&[("ahead", sink(8, 3))]), FlowShape { exact: false, ..SHAPE }).unwrap();
+        let recovery =
+            decide(Some(&record(7)), Token(4), &sinks(&[("ahead", sink(8, 3))]), FlowShape { exact: false, ..SHAPE })
+                .unwrap();
         assert!(recovery.replay.is_none());
         assert_eq!(recovery.sinks["ahead"].claim.cut.epoch, Epoch(7));
     }
 
     #[test]
     fn copies_and_backups_are_refused() {
-        let cases: &[(&str, SinkReport, &str)] = &[
-            ("two ahead", sink(9, 3), "checkpoint folder is older"),
-            ("behind", sink(6, 3), "target is older"),
-        ];
+        let cases: &[(&str, SinkReport, &str)] =
+            &[("two ahead", sink(9, 3), "checkpoint folder is older"), ("behind", sink(6, 3), "target is older")];
         for (name, report, expected) in cases {
             let error = decide(Some(&record(7)), Token(4), &sinks(&[("t", report.clone())]), SHAPE).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::State, "{name}");
@@ -289,7 +301,8 @@ mod tests {
     fn a_logged_prepared_commit_is_rolled_forward() {
         let mut logged = record(7);
         logged.prepared.insert("files".into(), PreparedCommit("x".into()));
-        let staged = SinkReport { transactional: false, recorded: Some(Recorded { token: Token(3), cut: Cut::default() }) };
+        let staged =
+            SinkReport { transactional: false, recorded: Some(Recorded { token: Token(3), cut: Cut::default() }) };
         let recovery = decide(Some(&logged), Token(4), &sinks(&[("files", staged)]), SHAPE).unwrap();
         assert_eq!(recovery.sinks["files"].roll_forward, Some((Epoch(7), PreparedCommit("x".into()))));
     }

@@ -153,7 +153,9 @@ mod tests {
     async fn waits_are_capped_and_jittered() {
         let settings = RestartSettings { max: 40, ..RestartSettings::default() };
         let mut policy = RestartPolicy::new(settings);
-        let Decision::Restart { after, .. } = waits(&mut policy, 30, Duration::from_millis(1), None)[29] else { panic!() };
+        let Decision::Restart { after, .. } = waits(&mut policy, 30, Duration::from_millis(1), None)[29] else {
+            panic!()
+        };
         assert_eq!(after, settings.delay_max);
         let low = RestartPolicy::new(settings).decide(&failure(ErrorKind::Timeout), None, false, Instant::now(), 0.0);
         assert_eq!(low, Decision::Restart { after: Duration::from_millis(400), attempt: 1 });

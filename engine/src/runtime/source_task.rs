@@ -127,7 +127,8 @@ impl SourceTask {
                 }
                 self.end_replay().await?;
                 self.state.finished = true;
-                let position = self.source.position().ok_or_else(|| Error::bug("a source ended inside a transaction"))?;
+                let position =
+                    self.source.position().ok_or_else(|| Error::bug("a source ended inside a transaction"))?;
                 let positions = Arc::new(Positions::from([(self.context.task.clone(), position)]));
                 self.outbox.broadcast(&Element::End { positions })?;
                 self.events.send(Event::Finished).await;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use aqueduct_engine::runtime::{FlowState, Host};
 
-use crate::world::{World, disk, held, opens, plan};
+use crate::world::{World, disk, held, opens, plan, told_too_early};
 
 const SEEDS: u64 = 40;
 const ROWS: i64 = 1_400;
+/// A run takes a fraction of a second; one that hangs has failed.
+const LIMIT: Duration = Duration::from_secs(15);
 
 fn run(seed: u64, panics: bool) -> u64 {
     let folder = tempfile::tempdir().unwrap();
@@ -16,8 +18,12 @@ fn run(seed: u64, panics: bool) -> u64 {
     let world = Arc::new(World { disk: disk.clone(), rows: ROWS, batch: 1 + (seed % 9) as i64, lenient: false });
     let plan = plan(folder.path(), Duration::from_millis(1));
     let host = Host::new().unwrap();
-    let end = host.block_on(|starter| async move { starter.start(plan, world).await.unwrap().wait().await });
+    let end = host.block_on(|starter| async move {
+        let flow = starter.start(plan, world).await.unwrap();
+        tokio::time::timeout(LIMIT, flow.wait()).await.expect("the flow ends")
+    });
     assert_eq!(end, FlowState::Finished, "seed {seed}");
+    assert_eq!(told_too_early(&disk), Vec::<String>::new(), "seed {seed}");
     let expected: Vec<i64> = (0..ROWS).collect();
     for sink in ["table", "other_table", "staged"] {
         let held = held(&disk, sink);

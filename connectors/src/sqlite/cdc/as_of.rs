@@ -163,17 +163,17 @@ fn note(
     (after, to): (Option<&[Cell]>, Option<&[Cell]>),
     (old, new): (Option<Image<'_>>, Option<Image<'_>>),
 ) -> Result<()> {
-    if let Some(old) = old {
-        if let Entry::Vacant(entry) = first.entry(old.identity(version)) {
-            // Rows up to `after` belong to an earlier part or were given by an earlier page.
-            let is_before = |bound: Option<&[Cell]>| match bound {
-                Some(bound) => up_to(connection, version, &old, bound).map(Some),
-                None => Ok(None),
-            };
-            let is_wanted = is_before(after)? != Some(true) && is_before(to)? != Some(false);
-            let cells = || Before { rid: old.rid, cells: old.keep(version.table.columns.len()) };
-            entry.insert(is_wanted.then(cells));
-        }
+    if let Some(old) = old
+        && let Entry::Vacant(entry) = first.entry(old.identity(version))
+    {
+        // Rows up to `after` belong to an earlier part or were given by an earlier page.
+        let is_before = |bound: Option<&[Cell]>| match bound {
+            Some(bound) => up_to(connection, version, &old, bound).map(Some),
+            None => Ok(None),
+        };
+        let is_wanted = is_before(after)? != Some(true) && is_before(to)? != Some(false);
+        let cells = || Before { rid: old.rid, cells: old.keep(version.table.columns.len()) };
+        entry.insert(is_wanted.then(cells));
     }
     if let Some(new) = new {
         first.entry(new.identity(version)).or_insert(None);

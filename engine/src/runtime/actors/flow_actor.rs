@@ -128,7 +128,11 @@ impl FlowActor {
         context.spawn(opening.into_actor(self).map(|opened, actor, context| match opened {
             Ok(Ok(store)) => actor.launch(store, context),
             Ok(Err(error)) => actor.failed(Failure::Error(error), false, context),
-            Err(error) => actor.failed(Failure::Error(Error::bug("the store's opening failed").with_source(error)), false, context),
+            Err(error) => actor.failed(
+                Failure::Error(Error::bug("the store's opening failed").with_source(error)),
+                false,
+                context,
+            ),
         }));
     }
 
@@ -270,7 +274,11 @@ impl FlowActor {
         let Some(running) = &self.running else {
             if !self.state.borrow().is_final() {
                 let waiting = if wish == Wish::Pause { FlowState::Paused } else { FlowState::Stopped };
-                if wish == Wish::Stop { self.end(waiting) } else { self.state.send_replace(waiting); }
+                if wish == Wish::Stop {
+                    self.end(waiting)
+                } else {
+                    self.state.send_replace(waiting);
+                }
             }
             return;
         };
@@ -296,7 +304,11 @@ impl FlowActor {
         for (task, progress) in self.around.plan.tasks.iter().zip(self.around.progress.iter()) {
             let (activity, since) = progress.activity();
             if activity == Activity::Working && since > STUCK_AFTER {
-                warn!(task = task.id.as_str(), seconds = since.as_secs(), "stuck: no progress though there is input and credit");
+                warn!(
+                    task = task.id.as_str(),
+                    seconds = since.as_secs(),
+                    "stuck: no progress though there is input and credit"
+                );
             }
         }
     }

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use aqueduct_engine::runtime::{FlowState, Host};
 
-use crate::world::{World, disk, held, opens, plan, told_too_early};
+use crate::world::{SharedDisk, World, disk, disk_failing_at, held, opens, plan, told_too_early};
 
 const SEEDS: u64 = 40;
 const ROWS: i64 = 1_400;
 /// A run takes a fraction of a second; one that hangs has failed.
 const LIMIT: Duration = Duration::from_secs(15);
 
-fn run(seed: u64, panics: bool) -> u64 {
+/// The arrows of the protocol where one side knows more than the other.
+const ARROWS: &[&str] =
+    &["flush after the commit", "flush after staging", "commit before", "commit after", "claim", "snapshot"];
+
+fn run(seed: u64, disk: SharedDisk) -> u64 {
     let folder = tempfile::tempdir().unwrap();
-    let disk = disk(seed, 60, 25, panics);
     let world = Arc::new(World { disk: disk.clone(), rows: ROWS, batch: 1 + (seed % 9) as i64, lenient: false });
     let plan = plan(folder.path(), Duration::from_millis(1));
     let host = Host::new().unwrap();
@@ -43,8 +46,11 @@ fn run(seed: u64, panics: bool) -> u64 {
 #[test]
 fn errors_at_random_calls_lose_and_double_nothing() {
     let mut opens = 0;
+    for place in ARROWS {
+        run(3, disk_failing_at(place));
+    }
     for seed in 0..SEEDS {
-        opens += run(seed, false);
+        opens += run(seed, disk(seed, 60, 25, false));
     }
     assert!(opens > SEEDS * 6 * 5, "the script must bring flows down often: {opens} opens");
 }
@@ -52,6 +58,6 @@ fn errors_at_random_calls_lose_and_double_nothing() {
 #[test]
 fn panics_at_random_calls_lose_and_double_nothing() {
     for seed in 1_000..1_000 + SEEDS / 4 {
-        run(seed, true);
+        run(seed, disk(seed, 60, 25, true));
     }
 }

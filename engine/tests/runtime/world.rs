@@ -44,6 +44,8 @@ pub struct Faults {
     pub one_in: u64,
     pub left: u32,
     pub panics: bool,
+    /// Strikes at this place only.
+    pub place: Option<&'static str>,
 }
 
 impl Faults {
@@ -73,6 +75,9 @@ fn lock(disk: &SharedDisk) -> MutexGuard<'_, Disk> {
 /// Fails here if the script says so.
 fn fault(disk: &SharedDisk, place: &str) -> Result<()> {
     let mut disk = lock(disk);
+    if disk.faults.place.is_some_and(|only| only != place) {
+        return Ok(());
+    }
     let Some(draw) = disk.faults.strike() else { return Ok(()) };
     let panics = disk.faults.panics && draw % 4 == 0;
     drop(disk);
@@ -423,7 +428,14 @@ fn plant() {
 /// A disk with this script.
 pub fn disk(seed: u64, one_in: u64, left: u32, panics: bool) -> SharedDisk {
     plant();
-    Arc::new(Mutex::new(Disk { faults: Faults { seed, one_in, left, panics }, ..Disk::default() }))
+    Arc::new(Mutex::new(Disk { faults: Faults { seed, one_in, left, panics, place: None }, ..Disk::default() }))
+}
+
+/// A disk that fails at one place, every third time.
+pub fn disk_failing_at(place: &'static str) -> SharedDisk {
+    let disk = disk(7, 3, 10, false);
+    lock(&disk).faults.place = Some(place);
+    disk
 }
 
 /// Opens of all generations so far.

@@ -11,7 +11,7 @@ PAGES := --out docs/plugins --readme README.md --readme README.zh-CN.md
 KILLS ?= 2000
 FIGURES ?=
 
-.PHONY: help setup build release demo test torture mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
+.PHONY: help setup build release demo test torture torture-cdc mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -23,6 +23,7 @@ help:
 ## make bench           the figures of benches/README.md, from a release build; FIGURES='chain startup' for some of them
 ## make bench-quick     the same from the quick build
 ## make torture KILLS=n kill -9 the daemon n times under load (2000)
+## make torture-cdc KILLS=n  the same for MariaDB and PostgreSQL into four targets, with real servers
 ## make mutants         planted protocol bugs: does the suite catch every one?
 ## make docs            renew docs/plugins and the plugin tables
 ## make fmt clippy deny format; lints as errors; licences, sources, advisories
@@ -42,11 +43,16 @@ release: setup
 demo: build
 	bin/aqueduct demo
 
-test: setup
+test:
+	@scripts/setup.sh test
 	@scripts/timed.sh "make test" cargo test $(QUICK) --no-fail-fast
 
 torture: setup
 	AQUEDUCT_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --package aqueduct --test system -- crash_recovery --nocapture
+
+torture-cdc:
+	@scripts/setup.sh test
+	AQUEDUCT_CDC_KILLS=$(KILLS) scripts/timed.sh "make torture-cdc" cargo test $(QUICK) --package aqueduct --test system -- cdc_torture --nocapture
 
 mutants: setup
 	scripts/mutants.sh

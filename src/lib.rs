@@ -7,6 +7,7 @@ pub mod cli;
 pub mod demo;
 mod metrics_page;
 mod registry;
+mod thousands;
 mod verify;
 
 pub use registry::catalogue;

@@ -6,6 +6,8 @@ mod crash_recovery;
 mod exactly_once;
 mod flow_definitions;
 mod harness;
+mod operation;
 mod plugin_catalogue;
+mod receipts;
 mod restart_policy;
 mod tidy;

@@ -4,4 +4,5 @@ pub mod control;
 pub mod definition;
 pub mod plan;
 pub mod planner;
+pub mod receipts;
 pub mod runtime;

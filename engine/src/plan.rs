@@ -6,6 +6,8 @@ use std::time::Duration;
 use aqueduct_model::{BadRowPolicy, Delivery, PluginEntry, Properties};
 use serde_json::Value;
 
+use crate::receipts::ReceiptKind;
+
 /// A flow that is ready to run.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -72,6 +74,8 @@ pub struct CheckpointSettings {
     pub timeout: Duration,
     /// Which store holds the checkpoints.
     pub store: StoreKind,
+    /// What the receipts say.
+    pub receipts: ReceiptKind,
 }
 
 /// Which store holds the checkpoints.
@@ -118,7 +122,7 @@ pub struct ChannelSettings {
 
 impl Default for CheckpointSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), timeout: Duration::from_secs(600), store: StoreKind::Sled }
+        Self { interval: Duration::from_secs(1), timeout: Duration::from_secs(600), store: StoreKind::Sled, receipts: ReceiptKind::Counts }
     }
 }
 

@@ -116,6 +116,22 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: CheckpointAction,
     },
+    /// Shows what was delivered, epoch by epoch.
+    Receipts {
+        #[command(flatten)]
+        flow: FlowArguments,
+        /// How many of the newest to show.
+        #[arg(long, default_value_t = 20)]
+        last: usize,
+        /// Prints one JSON object per receipt.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Proves from the receipts and the targets' own ledgers that no epoch is missing, there twice, or was changed.
+    Audit {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
     /// Lists and explains plugins.
     Plugins {
         #[command(subcommand)]

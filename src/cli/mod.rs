@@ -13,6 +13,7 @@ mod plugins;
 mod preview;
 mod preview_taps;
 mod progress;
+mod receipts;
 mod run;
 mod verify;
 
@@ -50,6 +51,8 @@ fn execute(command: Command, log: &log::Log) -> Result<Exit, exit::Failure> {
         Command::Resume { flow } => control::ask(&flow, aqueduct_engine::control::Request::Resume, log),
         Command::Stop { flow } => control::ask(&flow, aqueduct_engine::control::Request::Stop, log),
         Command::Checkpoint { action } => checkpoint::checkpoint(&action, log),
+        Command::Receipts { flow, last, json } => receipts::receipts(&flow, last, json, log),
+        Command::Audit { flow } => receipts::audit(&flow, log),
         Command::Plugins { action } => plugins::plugins(action),
         Command::Init { folder } => init::init(&folder),
         Command::Demo(options) => Ok(match crate::demo::run(&options)? {

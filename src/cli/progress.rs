@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::arguments::ProgressStyle;
+use crate::thousands::thousands;
 
 /// Shows how a flow is doing.
 pub(super) struct Meter {
@@ -59,8 +60,8 @@ impl Meter {
             "{}  {}  {} rows  {}/s  lag {} ms  epoch {}  checkpoint {}",
             status.flow,
             status.state.name(),
-            count(rows),
-            count(rate as u64),
+            thousands(rows),
+            thousands(rate as u64),
             lag_ms(status),
             status.checkpoint.epoch,
             checkpoint_age(status),
@@ -109,9 +110,9 @@ pub(super) fn summary(status: &FlowStatus, elapsed: Duration) -> String {
         "{} {}: {} rows in {:.2} s, {}/s, epoch {}",
         status.flow,
         status.state.name(),
-        count(rows),
+        thousands(rows),
         seconds,
-        count((rows as f64 / seconds) as u64),
+        thousands((rows as f64 / seconds) as u64),
         status.checkpoint.epoch,
     );
     if rows > 0 {
@@ -124,32 +125,7 @@ pub(super) fn summary(status: &FlowStatus, elapsed: Duration) -> String {
         line.push_str(", nothing new to read (start over with `aqueduct checkpoint reset`)");
     }
     if bad > 0 {
-        line.push_str(&format!(", {} bad rows", count(bad)));
+        line.push_str(&format!(", {} bad rows", thousands(bad)));
     }
     line
-}
-
-/// A number with thousands separated.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(count(number), text);
-        }
-    }
 }

@@ -4,7 +4,7 @@ use super::arguments::VerifyArguments;
 use super::exit::{Exit, Failure};
 use super::log::Log;
 use super::plan::load;
-use super::progress::count;
+use crate::thousands::thousands;
 use crate::verify::{Options, Report, verify as compare};
 
 /// Compares source and target.
@@ -37,8 +37,8 @@ fn text(report: &Report) -> String {
             table.sink,
             table.table,
             table.epoch,
-            count(table.source_rows.unsigned_abs()),
-            count(table.target_rows.unsigned_abs()),
+            thousands(table.source_rows.unsigned_abs()),
+            thousands(table.target_rows.unsigned_abs()),
             table.missing,
             table.extra,
             table.different,

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::meter::Reading;
+use crate::thousands::thousands;
 
 /// The languages that the demo speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -43,7 +44,7 @@ impl Language {
     }
 
     pub(super) fn shop_made(self, customers: u32, orders: u32) -> String {
-        let (customers, orders) = (count(customers), count(orders));
+        let (customers, orders) = (thousands(customers), thousands(orders));
         match self {
             Self::En => format!("shop.db: {customers} customers and {orders} orders in SQLite"),
             Self::Zh => format!("shop.db:SQLite 中有 {customers} 位客户、{orders} 笔订单"),
@@ -51,7 +52,7 @@ impl Language {
     }
 
     pub(super) fn writer_started(self, pid: u32, rate: u32) -> String {
-        let rate = count(rate);
+        let rate = thousands(rate);
         match self {
             Self::En => format!(
                 "process {pid} writes up to {rate} changes/s: inserts, updates, deletes; both tables in every transaction"
@@ -73,7 +74,7 @@ impl Language {
     }
 
     pub(super) fn live(self, reading: &Reading, rate: f64) -> String {
-        let (rows, rate, lag, epoch) = (count(reading.rows), count(rate as u64), reading.lag_ms, reading.epoch);
+        let (rows, rate, lag, epoch) = (thousands(reading.rows), thousands(rate as u64), reading.lag_ms, reading.epoch);
         match self {
             Self::En => format!("{rows} rows read · {rate}/s · {lag} ms behind · epoch {epoch}"),
             Self::Zh => format!("已读取 {rows} 行 · {rate}/秒 · 延迟 {lag} 毫秒 · 第 {epoch} 个检查点"),
@@ -108,7 +109,7 @@ impl Language {
     }
 
     pub(super) fn writer_stopped(self, transactions: u64, changes: u64) -> String {
-        let (transactions, changes) = (count(transactions), count(changes));
+        let (transactions, changes) = (thousands(transactions), thousands(changes));
         match self {
             Self::En => format!("writer stopped after {transactions} transactions with {changes} changes"),
             Self::Zh => format!("写入进程已停止:共 {transactions} 个事务、{changes} 次变更"),
@@ -139,7 +140,7 @@ impl Language {
     }
 
     pub(super) fn lake(self, files: usize, bytes: u64) -> String {
-        let (files, kib) = (count(files as u64), count(bytes.div_ceil(1024)));
+        let (files, kib) = (thousands(files as u64), thousands(bytes.div_ceil(1024)));
         match self {
             Self::En => format!("lake/: {files} Parquet files, {kib} KiB: every change, with its operation and epoch"),
             Self::Zh => format!("lake/:{files} 个 Parquet 文件,共 {kib} KiB:包含每一次变更及其操作与检查点"),
@@ -149,8 +150,8 @@ impl Language {
     pub(super) fn figures(self, figures: &Figures) -> Vec<String> {
         let Figures { rows, seconds, rows_per_second_max, cpu_seconds, peak_bytes, kills, recovery_max } = figures;
         let per_million = cpu_seconds / (*rows).max(1) as f64 * 1e6;
-        let rate = count((*rows as f64 / seconds.max(0.001)) as u64);
-        let (rows, fastest, mib) = (count(*rows), count(*rows_per_second_max as u64), peak_bytes.div_ceil(1 << 20));
+        let rate = thousands((*rows as f64 / seconds.max(0.001)) as u64);
+        let (rows, fastest, mib) = (thousands(*rows), thousands(*rows_per_second_max as u64), peak_bytes.div_ceil(1 << 20));
         let recovery = recovery_max.as_millis();
         match self {
             Self::En => vec![
@@ -199,32 +200,5 @@ fn times(n: u32) -> String {
         1 => "once".to_owned(),
         2 => "twice".to_owned(),
         _ => format!("{n} times"),
-    }
-}
-
-/// A number with its thousands apart.
-pub(super) fn count(number: impl Into<u64>) -> String {
-    let digits = number.into().to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_apart() {
-        let cases: [(u64, &str); 5] =
-            [(0, "0"), (999, "999"), (1_000, "1,000"), (20_000, "20,000"), (1_234_567, "1,234,567")];
-        for (number, text) in cases {
-            assert_eq!(count(number), text);
-        }
     }
 }

@@ -24,6 +24,10 @@ pub(crate) struct Changes {
     pub rows: Vec<RecordBatch>,
     /// The number in the sequence of images that each row ends with; `None`: the rows are the sequence itself.
     pub origins: Option<Vec<u32>>,
+    /// Microseconds since 1970, UTC: when the changes are made, for modes that mark rows.
+    pub moment: i64,
+    /// Every row is an insert at the source: likely, not surely, none is in the target yet.
+    pub likely_new: bool,
 }
 
 impl Changes {

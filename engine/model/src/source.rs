@@ -1,5 +1,6 @@
 //! What reads.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,9 @@ pub struct SourceContext {
     pub flow: String,
     /// The task's id.
     pub task: String,
+    /// A folder that belongs to this task alone and lives and dies with the flow's checkpoint; not created yet. `None`
+    /// where nothing may be left behind (a scan).
+    pub state_dir: Option<PathBuf>,
 }
 
 /// How much one poll may take.

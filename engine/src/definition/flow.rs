@@ -6,6 +6,7 @@ use aqueduct_model::{BadRowPolicy, ByteSize, Delivery, HumanDuration};
 
 use super::check;
 use super::node::{Node, Span, Value};
+use crate::receipts::ReceiptKind;
 use crate::plan::{ChannelSettings, CheckpointSettings, RestartSettings, RetrySettings, StoreKind};
 
 /// A value and where it stands.
@@ -158,6 +159,12 @@ fn checkpoint(node: &Node) -> CheckpointDef {
             Some("redb") => StoreKind::Redb,
             Some("sled") => StoreKind::Sled,
             _ => default.store,
+        },
+        receipts: match node.get("receipts").and_then(Node::text) {
+            Some("none") => ReceiptKind::None,
+            Some("counts") => ReceiptKind::Counts,
+            Some("digests") => ReceiptKind::Digests,
+            _ => default.receipts,
         },
     };
     CheckpointDef { settings, path: text(node, "path") }

@@ -101,6 +101,12 @@ pub const CHECKPOINT: &[Key] = &[
         "A checkpoint that takes longer fails the flow, which is then restarted.",
     ),
     key("store", Kind::Choice(&["sled", "redb"]), Some("sled"), "Which store holds the checkpoints."),
+    key(
+        "receipts",
+        Kind::Choice(&["none", "counts", "digests"]),
+        Some("counts"),
+        "What the receipt of every checkpoint says of its rows: nothing, how many, or also a digest of them.",
+    ),
     key("path", Kind::Text, None, "The folder for the flow's state, instead of one under the daemon's state folder."),
 ];
 

@@ -4,25 +4,25 @@
 //! It owns the checkpoint store and gives it back when it ends, so that the lock outlives restarts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aqueduct_checkpoint::{CheckpointStore, Record};
-use aqueduct_model::{BadRow, Epoch, Error, ErrorKind, PluginKind, Position, Result, Token};
+use aqueduct_model::{BadRow, Epoch, Error, ErrorKind, HumanDuration, PluginKind, Position, Result, Token};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tracing::{debug, info, warn};
 
 use super::cancel::Cancel;
 use super::dead_letters::DeadLetters;
-use super::epoch::{EpochOrder, EpochUnderWay};
+use super::epoch::{EpochOrder, EpochUnderWay, now_ms};
 use super::faults::planted;
 use super::operator_task::{finished_state, running_state, stored_state};
 use super::outbox::aborted;
 use super::protocol::{Command, Event, Part};
+use super::pulse::Pulse;
 use super::recovery::{FlowShape, Recovery, SinkReport, decide, lost_folder, lowest_token};
 use super::status::CheckpointStatus;
 use super::task_line::TaskLine;
 use crate::plan::CheckpointSettings;
+use crate::receipts::Ledger;
 
 /// How a run ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +41,13 @@ pub(crate) struct Coordinator {
     pub(crate) tasks: Vec<TaskLine>,
     pub(crate) store: Box<dyn CheckpointStore>,
     pub(crate) settings: CheckpointSettings,
+    pub(crate) pulse: Pulse,
     pub(crate) events: mpsc::Receiver<(usize, Event)>,
     /// Turns true when the flow shall stop after one more epoch.
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) cancel: Cancel,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) receipts: Ledger,
     pub(crate) status: watch::Sender<CheckpointStatus>,
     /// A write to the store has failed: nobody knows what it holds, the next run opens it anew and looks.
     pub(crate) store_unknown: bool,
@@ -75,10 +77,8 @@ impl Coordinator {
 
     async fn work(&mut self) -> Result<Outcome> {
         let mut run = self.recover().await?;
-        let mut tick = tokio::time::interval_at(Instant::now() + self.settings.interval, self.settings.interval);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match self.next_step(&mut tick, run.under_way.is_none()).await? {
+            match self.next_step(run.under_way.is_none()).await? {
                 Step::Event(task, event) => {
                     self.handle(&mut run, task, event).await?;
                     if let Some(outcome) = self.advance(&mut run).await? {
@@ -91,13 +91,13 @@ impl Coordinator {
         }
     }
 
-    async fn next_step(&mut self, tick: &mut Interval, idle: bool) -> Result<Step> {
-        let Self { early, events, cancel, stop, .. } = self;
+    async fn next_step(&mut self, idle: bool) -> Result<Step> {
+        let Self { early, events, cancel, stop, pulse, .. } = self;
         tokio::select! {
             biased;
             event = next_event(early, events, cancel) => event.map(|(task, event)| Step::Event(task, event)),
             () = stop_wanted(stop), if idle => Ok(Step::Stop),
-            _ = tick.tick() => Ok(Step::Tick),
+            () = pulse.beat() => Ok(Step::Tick),
         }
     }
 
@@ -174,6 +174,8 @@ impl Coordinator {
             );
         }
         self.dead_letters.roll_back(recovery.base.epoch)?;
+        let reset = record.is_some_and(|record| record.reset);
+        self.receipts.open(recovery.base.epoch, &recovery.base.positions, reset)?;
         self.start_sinks(&recovery).await?;
         let under_way = if start_readers { self.start_readers(record, &recovery).await? } else { None };
         info!(epoch = recovery.base.epoch.0, token = token.0, replay = under_way.is_some(), "flow started");
@@ -391,6 +393,7 @@ impl Coordinator {
             states.insert(task.id.clone(), stored);
         }
         self.dead_letters.write(current.epoch, &current.bad_rows)?;
+        self.receipts.write(current.receipt(run.token))?;
         let record = Record {
             epoch: current.epoch,
             token: run.token,
@@ -444,7 +447,7 @@ impl Coordinator {
     fn too_slow(&self, epoch: &EpochUnderWay) -> Error {
         let waiting: Vec<&str> = epoch.awaiting.iter().map(|&task| self.tasks[task].id.as_str()).collect();
         let committing: Vec<&str> = epoch.committing.iter().map(|&task| self.tasks[task].id.as_str()).collect();
-        let timeout = aqueduct_model::HumanDuration(Duration::from_millis(self.settings.timeout.as_millis() as u64));
+        let timeout = HumanDuration(self.settings.timeout);
         Error::new(
             ErrorKind::Timeout,
             format!(
@@ -490,6 +493,3 @@ async fn stop_wanted(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}

@@ -1,11 +1,13 @@
 //! One epoch under way, and the order in which epochs may pass.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use aqueduct_model::{BadRow, Epoch, Error, Positions, PreparedCommit, Result, State};
+use aqueduct_model::{BadRow, Epoch, Error, Positions, PreparedCommit, Result, State, Token};
 use tokio::time::Instant;
 
 use super::protocol::Part;
+use crate::receipts::{Content, Receipt};
 
 /// An epoch between its barrier and its last commit.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct EpochUnderWay {
     pub(crate) positions: Positions,
     pub(crate) states: BTreeMap<String, State>,
     pub(crate) prepared: BTreeMap<String, PreparedCommit>,
+    /// By sink, what it was given.
+    pub(crate) contents: BTreeMap<String, Content>,
     /// By task, rows to be kept as dead letters.
     pub(crate) bad_rows: Vec<(String, Vec<BadRow>)>,
 }
@@ -41,8 +45,14 @@ impl EpochUnderWay {
             positions: Positions::new(),
             states: BTreeMap::new(),
             prepared: BTreeMap::new(),
+            contents: BTreeMap::new(),
             bad_rows: Vec::new(),
         }
+    }
+
+    /// The epoch's receipt, once every part is there.
+    pub(crate) fn receipt(&mut self, token: Token) -> Receipt {
+        Receipt::new((self.epoch, token), now_ms(), self.positions.clone(), std::mem::take(&mut self.contents))
     }
 
     /// Takes one task's part.
@@ -70,16 +80,21 @@ impl EpochUnderWay {
             Part::Operator { state } => {
                 self.states.insert(id.to_owned(), state);
             }
-            Part::Sink { prepared: Some(prepared) } => {
-                self.prepared.insert(id.to_owned(), prepared);
+            Part::Sink { prepared, content } => {
+                self.contents.insert(id.to_owned(), content);
+                self.prepared.extend(prepared.map(|prepared| (id.to_owned(), prepared)));
             }
-            Part::Sink { prepared: None } => {}
         }
         if !bad_rows.is_empty() {
             self.bad_rows.push((id.to_owned(), bad_rows));
         }
         Ok(())
     }
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// `acked <= committed <= logged`, each rising by one. Checked in release builds too.

@@ -16,6 +16,7 @@ use super::launch::Surroundings;
 use super::memory_store::MemoryStore;
 use super::progress::Progress;
 use super::status::{CheckpointStatus, FlowState, FlowStatus, TaskStatus};
+use crate::receipts::ReceiptKind;
 use crate::plan::{Plan, StoreKind};
 
 /// Runs flows.
@@ -74,7 +75,8 @@ impl FlowStarter {
     }
 
     /// Starts a flow that leaves no trace: its checkpoints are kept in memory.
-    pub fn start_without_trace(&self, plan: Plan, factory: Arc<dyn PluginFactory>) -> FlowHandle {
+    pub fn start_without_trace(&self, mut plan: Plan, factory: Arc<dyn PluginFactory>) -> FlowHandle {
+        plan.checkpoint.receipts = ReceiptKind::None;
         let open: StoreOpener = Arc::new(|| Ok(Box::new(MemoryStore::default()) as Box<dyn CheckpointStore>));
         self.launch(plan, factory, open, Box::new(MemoryStore::default()))
     }

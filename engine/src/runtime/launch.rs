@@ -24,11 +24,13 @@ use super::operator_task::OperatorTask;
 use super::outbox::Outbox;
 use super::progress::{Activity, Progress};
 use super::protocol::{COMMANDS_MAX, Command, EventSender};
+use super::pulse::Pulse;
 use super::sink_task::SinkTask;
 use super::source_task::SourceTask;
 use super::status::CheckpointStatus;
 use super::task_line::TaskLine;
 use crate::plan::{Plan, PlannedTask};
+use crate::receipts::{ContentMeter, Ledger};
 
 /// How many events may wait for the coordinator before tasks wait.
 const EVENTS_MAX: usize = 1_024;
@@ -63,16 +65,47 @@ struct Wiring {
     ports: Vec<Vec<Sender>>,
 }
 
+/// A generation that is put together and does not run yet.
+pub(crate) struct Assembly {
+    /// By task, in the plan's order.
+    pub(crate) tasks: Vec<TaskFuture>,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) switch: CancelSwitch,
+}
+
 /// Builds and starts every task of the plan.
 ///
 /// # Errors
 /// What a plugin's `build` returns; nothing is started then.
 pub(crate) fn launch(around: &Surroundings, store: Box<dyn CheckpointStore>, generation: u64) -> Result<Generation> {
     let plan = &around.plan;
+    let pulse = {
+        let _inside = around.runtime.enter();
+        Pulse::every(plan.checkpoint.interval)
+    };
+    let Assembly { tasks, coordinator, stop, switch } = assemble(around, store, pulse)?;
+    let tasks = tasks
+        .into_iter()
+        .zip(&plan.tasks)
+        .map(|(future, task)| {
+            let span = tracing::info_span!("task", flow = %plan.flow, task = %task.id, generation);
+            spawn(&around.runtime, task.properties.blocking, future.instrument(span))
+        })
+        .collect();
+    let span = tracing::info_span!("coordinator", flow = %plan.flow, generation);
+    // The store's writes wait for the disk, so the coordinator has a thread of its own.
+    let coordinator = spawn(&around.runtime, true, coordinator.run().instrument(span));
+    Ok(Generation { tasks, coordinator, stop, switch })
+}
+
+/// Builds every task of the plan and joins them.
+pub(crate) fn assemble(around: &Surroundings, store: Box<dyn CheckpointStore>, pulse: Pulse) -> Result<Assembly> {
+    let plan = &around.plan;
     let (switch, cancel) = cancel_switch();
     let (event_sender, events) = mpsc::channel(EVENTS_MAX);
     let (mut lines, mut wirings) = (Vec::new(), wire(plan));
-    let mut futures = Vec::new();
+    let mut tasks = Vec::new();
     for (index, task) in plan.tasks.iter().enumerate() {
         let (commands, inbound) = mpsc::channel(COMMANDS_MAX);
         let progress = around.progress[index].clone();
@@ -89,33 +122,25 @@ pub(crate) fn launch(around: &Surroundings, store: Box<dyn CheckpointStore>, gen
         let (receivers, ports) = std::mem::take(&mut wirings[index]);
         let wiring =
             Wiring { commands: inbound, events: EventSender::new(index, event_sender.clone()), receivers, ports };
-        futures.push(build(around, task, wiring, progress, cancel.clone())?);
+        let work = build(around, task, wiring, progress, cancel.clone())?;
+        tasks.push(Box::pin(supervised(task, work)) as TaskFuture);
     }
-    let tasks = futures
-        .into_iter()
-        .zip(&plan.tasks)
-        .map(|(future, task)| {
-            let span = tracing::info_span!("task", flow = %plan.flow, task = %task.id, generation);
-            spawn(&around.runtime, task.properties.blocking, supervised(task, future).instrument(span))
-        })
-        .collect();
     let (stop, stop_seen) = watch::channel(false);
     let coordinator = Coordinator {
         tasks: lines,
         store,
         settings: plan.checkpoint,
+        pulse,
         events,
         stop: stop_seen,
         cancel,
         dead_letters: DeadLetters::new(&plan.state_dir),
+        receipts: Ledger::new(&plan.state_dir, plan.checkpoint.receipts),
         status: around.checkpoint.clone(),
         store_unknown: false,
         early: VecDeque::new(),
     };
-    let span = tracing::info_span!("coordinator", flow = %plan.flow, generation);
-    // The store's writes wait for the disk, so the coordinator has a thread of its own.
-    let coordinator = spawn(&around.runtime, true, coordinator.run().instrument(span));
-    Ok(Generation { tasks, coordinator, stop, switch })
+    Ok(Assembly { tasks, coordinator, stop, switch })
 }
 
 /// Makes the channels of every edge: for each task, its inputs in port order and its outputs by port.
@@ -135,7 +160,8 @@ fn wire(plan: &Plan) -> Vec<(Vec<Receiver>, Vec<Vec<Sender>>)> {
     ends
 }
 
-type TaskFuture = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+/// A task's work, to its end.
+pub(crate) type TaskFuture = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// Builds the plugin and its loop.
 fn build(
@@ -155,7 +181,8 @@ fn build(
             let source = around.factory.source(task).map_err(named)?;
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel);
             let budget = PollBudget { max_rows: plan.batch_rows, ..PollBudget::default() };
-            let context = SourceContext { flow, task: id };
+            let state_dir = Some(plan.state_dir.join("sources").join(&task.id));
+            let context = SourceContext { flow, task: id, state_dir };
             Box::pin(SourceTask::new(context, source, (commands, events), outbox, progress, budget).run())
         }
         PluginKind::Operator => {
@@ -179,7 +206,10 @@ fn build(
             let sink = around.factory.sink(task).map_err(named)?;
             let inbox = Inbox::new(receivers, cancel);
             let context = SinkContext { flow, task: id };
-            Box::pin(SinkTask { context, sink, commands, events, inbox, bad_rows, progress, discard: None }.run())
+            let meter = ContentMeter::new(plan.checkpoint.receipts);
+            let discard = None;
+            let task = SinkTask { context, sink, commands, events, inbox, bad_rows, progress, discard, meter };
+            Box::pin(task.run())
         }
     })
 }

@@ -21,8 +21,11 @@ mod operator_task;
 mod outbox;
 mod progress;
 mod protocol;
+mod pulse;
 mod recovery;
 mod restart_policy;
+#[cfg(test)]
+mod simulation;
 mod sink_task;
 mod source_task;
 mod status;

@@ -3,6 +3,8 @@
 use aqueduct_model::{BadRow, Claim, Cut, Epoch, Position, PreparedCommit, Recorded, State};
 use tokio::sync::mpsc;
 
+use crate::receipts::Content;
+
 /// Coordinator to one task, over a bounded channel.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -40,8 +42,8 @@ pub(crate) enum Part {
     Source { position: Position },
     /// An operator's state at the aligned barrier.
     Operator { state: State },
-    /// What a sink needs to commit; `positions` are those it has seen.
-    Sink { prepared: Option<PreparedCommit> },
+    /// What a sink needs to commit, and what it was given.
+    Sink { prepared: Option<PreparedCommit>, content: Content },
 }
 
 /// One task to the coordinator.

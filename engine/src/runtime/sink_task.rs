@@ -12,6 +12,7 @@ use super::inbox::{Inbox, Incoming};
 use super::outbox::aborted;
 use super::progress::{Activity, Progress};
 use super::protocol::{Command, Event, EventSender, Part};
+use crate::receipts::ContentMeter;
 
 /// A sink at work.
 pub(crate) struct SinkTask {
@@ -24,6 +25,7 @@ pub(crate) struct SinkTask {
     pub(crate) progress: Arc<Progress>,
     /// The target already holds this epoch: its rows are dropped.
     pub(crate) discard: Option<Cut>,
+    pub(crate) meter: ContentMeter,
 }
 
 /// What made the loop wake up.
@@ -87,16 +89,20 @@ impl SinkTask {
         match incoming {
             Incoming::Batch(_, batch) => {
                 self.progress.batch_in(batch.num_rows(), batch.memory_bytes(), batch.ingested_at_ms());
+                self.meter.rows(&batch)?;
                 if self.discard.is_none() {
                     let rows = batch.num_rows();
                     self.sink.write(SinkInput::Batch(batch), &mut self.bad_rows).await?;
                     self.progress.rows_out(rows);
                 }
             }
-            Incoming::Schema(_, change) if self.discard.is_none() => {
-                self.sink.write(SinkInput::Schema(change), &mut self.bad_rows).await?;
+            Incoming::Schema(_, change) => {
+                self.meter.schema_change();
+                if self.discard.is_none() {
+                    self.sink.write(SinkInput::Schema(change), &mut self.bad_rows).await?;
+                }
             }
-            Incoming::Schema(..) | Incoming::Watermark(_) => {}
+            Incoming::Watermark(_) => {}
             Incoming::Barrier(barrier) => {
                 self.flush(barrier.epoch, (*barrier.positions).clone()).await?;
                 return Ok(!barrier.stop);
@@ -119,8 +125,8 @@ impl SinkTask {
             None => self.sink.flush(&cut, &mut self.bad_rows).await?,
         };
         self.progress.bad_rows(self.bad_rows.count());
-        let bad_rows = self.bad_rows.take();
-        self.events.send(Event::Snapshot { epoch, part: Part::Sink { prepared }, bad_rows }).await;
+        let (bad_rows, content) = (self.bad_rows.take(), self.meter.take());
+        self.events.send(Event::Snapshot { epoch, part: Part::Sink { prepared, content }, bad_rows }).await;
         Ok(())
     }
 

@@ -1,0 +1,46 @@
+//! The epoch protocol, simulated: the real tasks and the real coordinator, over a pretend world, on one thread.
+//!
+//! A seed decides the flow's shape, what is written, which future is polled next, and where the world fails: before or
+//! after an effect, with a kill, an error or a lost answer; or a process is frozen while another takes over a copy of
+//! its folder, and wakes again. Every time a target shows a new epoch it must show exactly the sources' tables at that
+//! epoch's cut, between transactions. A seed that fails is printed, and fails again.
+
+mod disk;
+mod plugins;
+mod random;
+mod scheduler;
+mod store;
+mod world;
+
+use std::collections::BTreeMap;
+
+use world::{Life, live};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+#[test]
+fn no_seed_violates_the_protocol() {
+    let (first, seeds) = (setting("AQUEDUCT_FIRST_SEED", 1), setting("AQUEDUCT_SEEDS", 2_000));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let mut strikes = BTreeMap::<&str, u64>::new();
+    let (mut commits, mut processes, mut violations) = (0, 0, 0);
+    for seed in first..first + seeds {
+        let life: Life = live(seed, runtime.handle());
+        for (place, count) in life.strikes {
+            *strikes.entry(place).or_default() += count;
+        }
+        commits += life.commits;
+        processes += life.processes;
+        violations += life.violations.len();
+        for violation in life.violations.iter().take(3) {
+            println!("seed {seed}: {violation}");
+        }
+    }
+    for (place, count) in &strikes {
+        println!("struck at {place}: {count}");
+    }
+    println!("{seeds} seeds from {first}: {processes} processes, {commits} commits, {violations} violations");
+    assert_eq!(violations, 0);
+}

@@ -1,0 +1,258 @@
+//! Sources, operators and sinks on the pretend disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aqueduct_model::*;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Int64Array, RecordBatch, UInt8Array};
+use arrow_schema::{DataType, Field, Schema};
+use async_trait::async_trait;
+
+use super::disk::{Change, Disk, Outside, changes_before};
+use crate::plan::PlannedTask;
+use crate::runtime::PluginFactory;
+
+/// Makes plugins by task id: `log…` reads, `count…` counts, `table…` is transactional, `files…` is staged.
+pub(super) struct Plugins {
+    pub(super) outside: Outside,
+    /// A source hands out at most so many rows at once.
+    pub(super) poll_rows: usize,
+}
+
+impl PluginFactory for Plugins {
+    fn source(&self, task: &PlannedTask) -> Result<Box<dyn Source>> {
+        Ok(Box::new(Reader { outside: self.outside.clone(), name: task.id.clone(), next: 0, poll_rows: self.poll_rows }))
+    }
+
+    fn operator(&self, _: &PlannedTask) -> Result<Box<dyn Operator>> {
+        Ok(Box::new(Counter { outside: self.outside.clone(), next: BTreeMap::new() }))
+    }
+
+    fn sink(&self, task: &PlannedTask) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Writer {
+            outside: self.outside.clone(),
+            name: task.id.clone(),
+            staged: !task.properties.transactional,
+            token: Token(0),
+            previous: Epoch(0),
+            open: Vec::new(),
+        }))
+    }
+}
+
+struct Reader {
+    outside: Outside,
+    name: String,
+    next: usize,
+    poll_rows: usize,
+}
+
+#[async_trait]
+impl Source for Reader {
+    async fn open(&mut self, _: &SourceContext, resume: Option<&Position>) -> Result<()> {
+        let next = resume.map_or(0, changes_before);
+        self.outside.at("src.open", |disk| {
+            let pruned = disk.logs.entry(self.name.clone()).or_default().pruned;
+            if next < pruned {
+                disk.violation(format!("{} is to go on at {next}, but was told that {pruned} are safe", self.name));
+            }
+            Ok(())
+        })?;
+        self.next = next;
+        Ok(())
+    }
+
+    async fn poll(&mut self, budget: &PollBudget, _: &mut BadRows) -> Result<Polled> {
+        tokio::task::yield_now().await;
+        let until = budget.until.as_ref().map_or(usize::MAX, changes_before);
+        let (name, next, poll_rows) = (&self.name, self.next, self.poll_rows);
+        let changes = self.outside.at("src.poll", |disk| {
+            let log = disk.logs.entry(name.clone()).or_default();
+            // A poll stops at a transaction's end now and then, and inside one at other times.
+            let end = log.changes.len().min(until).min(next + poll_rows);
+            Ok(log.changes[next.min(end)..end].to_vec())
+        })?;
+        if changes.is_empty() {
+            return Ok(Polled::Idle);
+        }
+        let batch = batch(&self.name, self.next, &changes)?;
+        self.next += changes.len();
+        Ok(Polled::Batch(batch))
+    }
+
+    fn position(&self) -> Option<Position> {
+        let disk = self.outside.lock();
+        let boundary = self.next == 0 || disk.logs[&self.name].ends.binary_search(&self.next).is_ok();
+        boundary.then(|| Position::single("", self.next.into()))
+    }
+
+    async fn on_checkpoint_durable(&mut self, _: Epoch, position: &Position) -> Result<()> {
+        let safe = changes_before(position);
+        self.outside.at("src.ack", |disk| {
+            let behind: Vec<String> = disk
+                .targets
+                .iter()
+                .filter(|(_, target)| {
+                    let cut = target.recorded.as_ref().map(|recorded| &recorded.cut);
+                    cut.and_then(|cut| cut.positions.get(&self.name)).map_or(0, changes_before) < safe
+                })
+                .map(|(sink, _)| format!("{} was told that {safe} changes are safe, {sink} has fewer", self.name))
+                .collect();
+            disk.violations.extend(behind);
+            let log = disk.logs.entry(self.name.clone()).or_default();
+            log.pruned = log.pruned.max(safe);
+            Ok(())
+        })
+    }
+}
+
+fn batch(table: &str, first: usize, changes: &[Change]) -> Result<Batch> {
+    let field = |name| Field::new(name, DataType::Int64, false);
+    let columns = Arc::new(Schema::new(vec![field("n"), field("key"), field("value")]));
+    let relation = Arc::new(Relation::new(RelationName::table(table), columns.clone(), &["key"], 1)?);
+    let rows = RecordBatch::try_new(
+        columns,
+        vec![
+            Arc::new(Int64Array::from_iter_values((0..changes.len()).map(|i| (first + i) as i64))),
+            Arc::new(Int64Array::from_iter_values(changes.iter().map(|change| change.key))),
+            Arc::new(Int64Array::from_iter_values(changes.iter().map(|change| change.value))),
+        ],
+    )
+    .map_err(|error| Error::bug("rows").with_source(error))?;
+    Batch::changes(relation, rows, UInt8Array::from_iter_values(changes.iter().map(|change| change.op as u8)))
+}
+
+/// The rows of a batch: table, number in the log, change.
+fn changes_of(batch: &Batch) -> Vec<(String, i64, Change)> {
+    let column = |i: usize| batch.rows().column(i).as_primitive::<Int64Type>().values().clone();
+    let (n, keys, values) = (column(0), column(1), column(2));
+    (0..batch.num_rows())
+        .map(|i| {
+            let change = Change { op: batch.op(i), key: keys[i], value: values[i] };
+            (batch.relation().name().table.clone(), n[i], change)
+        })
+        .collect()
+}
+
+/// Passes rows on; its state is the number that it expects next of every source.
+struct Counter {
+    outside: Outside,
+    next: BTreeMap<String, i64>,
+}
+
+#[async_trait]
+impl Operator for Counter {
+    async fn open(&mut self, _: &OperatorContext, state: Option<State>) -> Result<()> {
+        if let Some(state) = state {
+            self.next = serde_json::from_slice(&state.0).map_err(|error| Error::bug("state").with_source(error))?;
+        }
+        self.outside.at("op.open", |_| Ok(()))
+    }
+
+    async fn process(&mut self, _: InputPort, batch: Batch, out: &mut dyn Output) -> Result<()> {
+        for (table, n, _) in changes_of(&batch) {
+            let next = self.next.entry(table.clone()).or_insert(0);
+            if *next != n {
+                let text = format!("row {n} of {table} came to an operator whose state expects {next}");
+                self.outside.lock().violation(text);
+            }
+            *next = n + 1;
+        }
+        out.emit(OutputPort::MAIN, batch).await
+    }
+
+    async fn snapshot(&mut self, _: Epoch) -> Result<State> {
+        self.outside.at("op.snapshot", |_| Ok(()))?;
+        Ok(State(serde_json::to_vec(&self.next).expect("a map of numbers is JSON")))
+    }
+}
+
+struct Writer {
+    outside: Outside,
+    name: String,
+    staged: bool,
+    token: Token,
+    previous: Epoch,
+    open: Vec<(String, Change)>,
+}
+
+impl Writer {
+    /// What a target's own conditional update does.
+    fn check_token(&self, disk: &Disk) -> Result<()> {
+        let recorded = disk.targets.get(&self.name).and_then(|target| target.recorded.clone()).unwrap_or_default();
+        if recorded.token != self.token || (!self.staged && recorded.cut.epoch != self.previous) {
+            return Err(Error::new(ErrorKind::State, "fenced"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sink for Writer {
+    async fn open(&mut self, _: &SinkContext) -> Result<Option<Recorded>> {
+        self.outside.at("sink.open", |disk| Ok(disk.targets.entry(self.name.clone()).or_default().recorded.clone()))
+    }
+
+    async fn claim(&mut self, claim: &Claim) -> Result<()> {
+        (self.token, self.previous) = (claim.token, claim.cut.epoch);
+        self.outside.at("sink.claim", |disk| {
+            let target = disk.targets.entry(self.name.clone()).or_default();
+            if target.recorded.as_ref().is_some_and(|recorded| recorded.token >= claim.token) {
+                return Err(Error::new(ErrorKind::State, "fenced"));
+            }
+            target.staged.retain(|epoch, _| *epoch <= claim.cut.epoch.0);
+            // A transactional target that is ahead keeps its epoch: the engine claims it with that very cut.
+            let cut = match &target.recorded {
+                Some(recorded) if self.staged => recorded.cut.clone(),
+                _ => claim.cut.clone(),
+            };
+            target.recorded = Some(Recorded { token: claim.token, cut });
+            Ok(())
+        })
+    }
+
+    async fn write(&mut self, input: SinkInput, _: &mut BadRows) -> Result<()> {
+        tokio::task::yield_now().await;
+        self.outside.at("sink.write", |_| Ok(()))?;
+        if let SinkInput::Batch(batch) = input {
+            self.open.extend(changes_of(&batch).into_iter().map(|(table, _, change)| (table, change)));
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, cut: &Cut, _: &mut BadRows) -> Result<Option<PreparedCommit>> {
+        let changes = std::mem::take(&mut self.open);
+        if self.staged {
+            self.outside.at("sink.stage", |disk| {
+                let target = disk.targets.entry(self.name.clone()).or_default();
+                target.staged.insert(cut.epoch.0, (cut.clone(), changes));
+                Ok(())
+            })?;
+            return Ok(Some(PreparedCommit(cut.epoch.0.into())));
+        }
+        self.outside.at("sink.flush", |disk| {
+            self.check_token(disk)?;
+            disk.apply(&self.name, &changes);
+            disk.targets.entry(self.name.clone()).or_default().recorded =
+                Some(Recorded { token: self.token, cut: cut.clone() });
+            disk.check_target(&self.name);
+            Ok(())
+        })?;
+        self.previous = cut.epoch;
+        Ok(None)
+    }
+
+    async fn commit(&mut self, epoch: Epoch, _: &PreparedCommit) -> Result<()> {
+        self.outside.at("sink.commit", |disk| {
+            self.check_token(disk)?;
+            let target = disk.targets.entry(self.name.clone()).or_default();
+            let Some((cut, changes)) = target.staged.remove(&epoch.0) else { return Ok(()) };
+            disk.apply(&self.name, &changes);
+            disk.targets.entry(self.name.clone()).or_default().recorded = Some(Recorded { token: self.token, cut });
+            disk.check_target(&self.name);
+            Ok(())
+        })
+    }
+}

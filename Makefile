@@ -9,9 +9,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DUCKDB := $(or $(DUCKDB_LIB_DIR),$(CURDIR)/.deps/duckdb)
 PAGES := --out docs/plugins --readme README.md --readme README.zh-CN.md
 KILLS ?= 2000
+SEEDS ?= 2000
+FIRST_SEED ?= 1
 FIGURES ?=
 
-.PHONY: help setup build release demo test torture torture-cdc mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
+.PHONY: help setup build release demo test torture test-servers simulate mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -23,7 +25,8 @@ help:
 ## make bench           the figures of benches/README.md, from a release build; FIGURES='chain startup' for some of them
 ## make bench-quick     the same from the quick build
 ## make torture KILLS=n kill -9 the daemon n times under load (2000)
-## make torture-cdc KILLS=n  the same for MariaDB and PostgreSQL into four targets, with real servers
+## make simulate SEEDS=n FIRST_SEED=m  the epoch protocol with the world failing as each seed says (2000 from 1)
+## make test-servers    the connectors for MySQL, MariaDB and PostgreSQL against real servers, which it installs
 ## make mutants         planted protocol bugs: does the suite catch every one?
 ## make docs            renew docs/plugins and the plugin tables
 ## make fmt clippy deny format; lints as errors; licences, sources, advisories
@@ -43,16 +46,18 @@ release: setup
 demo: build
 	bin/aqueduct demo
 
-test:
-	@scripts/setup.sh test
+test: setup
 	@scripts/timed.sh "make test" cargo test $(QUICK) --no-fail-fast
 
 torture: setup
 	AQUEDUCT_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --package aqueduct --test system -- crash_recovery --nocapture
 
-torture-cdc:
+test-servers:
 	@scripts/setup.sh test
-	AQUEDUCT_CDC_KILLS=$(KILLS) scripts/timed.sh "make torture-cdc" cargo test $(QUICK) --package aqueduct --test system -- cdc_torture --nocapture
+	@scripts/timed.sh "make test-servers" cargo test $(QUICK),server-databases,aqueduct-test-servers/servers --no-fail-fast
+
+simulate: setup
+	AQUEDUCT_SEEDS=$(SEEDS) AQUEDUCT_FIRST_SEED=$(FIRST_SEED) cargo test $(QUICK) --package aqueduct-engine --lib -- simulation --nocapture
 
 mutants: setup
 	scripts/mutants.sh

@@ -14,7 +14,7 @@ const FLOW: &str = "flow: flow
 checkpoint: { interval: 100ms }
 tasks:
   - { id: rows, plugin: FakerInput, config: { dataset: orders, seed: 1, rate: 2000 } }
-  - { id: big, plugin: Filter, from: rows, config: { condition: \"quantity > 1\" } }
+  - { id: big, plugin: Filter, from: rows, config: { where: \"quantity > 1\" } }
   - { id: store, plugin: SQLiteOutput, from: big, config: { path: out.db } }
 ";
 
@@ -116,7 +116,8 @@ tasks:
     assert_eq!(sick.code, Some(3), "{}", sick.stdout);
     assert!(sick.stdout.contains("✗ shop") && sick.stdout.contains("missing.db"), "{}", sick.stdout);
     let shop = rusqlite::Connection::open(work.file("missing.db")).expect("a database");
-    shop.execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY, amount TEXT)").expect("a table");
+    shop.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE orders (id INTEGER PRIMARY KEY, amount TEXT)")
+        .expect("a table");
     let well = work.aqueduct(&["doctor", "flow.yaml"]).ok();
     assert!(!well.stdout.contains('✗') && well.stdout.contains("✓ shop"), "{}", well.stdout);
     assert!(!work.file("out.db").exists(), "doctor changes nothing");

@@ -45,7 +45,8 @@ fn an_audit_proves_a_flow_that_was_killed_and_finds_every_change() {
     let proven = audit().ok().stdout;
     assert!(proven.contains("no gap, no overlap") && proven.contains("2 targets agree"), "{proven}");
     // Both targets were given the same rows: the epochs' digests say so too.
-    let shown = work.aqueduct(&["receipts", "flow.yaml", "--state", "state", "--json", "--last", "1000000"]).ok().stdout;
+    let shown =
+        work.aqueduct(&["receipts", "flow.yaml", "--state", "state", "--json", "--last", "1000000"]).ok().stdout;
     let mut inserts = 0;
     for line in shown.lines() {
         let receipt: serde_json::Value = serde_json::from_str(line).expect("a receipt");

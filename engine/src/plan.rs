@@ -122,7 +122,12 @@ pub struct ChannelSettings {
 
 impl Default for CheckpointSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), timeout: Duration::from_secs(600), store: StoreKind::Sled, receipts: ReceiptKind::Counts }
+        Self {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(600),
+            store: StoreKind::Sled,
+            receipts: ReceiptKind::Counts,
+        }
     }
 }
 

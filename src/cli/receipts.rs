@@ -12,12 +12,7 @@ use super::plan::load;
 use crate::thousands::thousands;
 
 /// Prints the newest receipts.
-pub(super) fn receipts(
-    flow: &FlowArguments,
-    last: usize,
-    json: bool,
-    log: &Log,
-) -> std::result::Result<Exit, Failure> {
+pub(super) fn receipts(flow: &FlowArguments, last: usize, json: bool, log: &Log) -> std::result::Result<Exit, Failure> {
     let planned = load(flow, log)?;
     let receipts = read(&planned.plan.state_dir)?;
     let newest = &receipts[receipts.len().saturating_sub(last)..];

@@ -151,7 +151,8 @@ impl Language {
         let Figures { rows, seconds, rows_per_second_max, cpu_seconds, peak_bytes, kills, recovery_max } = figures;
         let per_million = cpu_seconds / (*rows).max(1) as f64 * 1e6;
         let rate = thousands((*rows as f64 / seconds.max(0.001)) as u64);
-        let (rows, fastest, mib) = (thousands(*rows), thousands(*rows_per_second_max as u64), peak_bytes.div_ceil(1 << 20));
+        let (rows, fastest, mib) =
+            (thousands(*rows), thousands(*rows_per_second_max as u64), peak_bytes.div_ceil(1 << 20));
         let recovery = recovery_max.as_millis();
         match self {
             Self::En => vec![

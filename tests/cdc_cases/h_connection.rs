@@ -82,11 +82,9 @@ fn case_093_password_plugins_and_odd_passwords() {
                 ("native", "VIA mysql_native_password USING PASSWORD('{}')"),
                 ("ed", "VIA ed25519 USING PASSWORD('{}')"),
             ],
-            Kind::MySql8 => &[
-                ("native", "WITH mysql_native_password BY '{}'"),
-                ("sha2", "WITH caching_sha2_password BY '{}'"),
-                ("sha256", "WITH sha256_password BY '{}'"),
-            ],
+            Kind::MySql8 => {
+                &[("native", "WITH mysql_native_password BY '{}'"), ("sha2", "WITH caching_sha2_password BY '{}'")]
+            }
             _ => &[("scram", "scram-sha-256"), ("md5user", "md5")],
         };
         for (user, how) in users {
@@ -236,7 +234,7 @@ fn case_096_privileges_revoked_while_running() {
 fn case_098_the_network_is_cut_anywhere() {
     each(98, |server| {
         let proxy = Proxy::to(server.port());
-        let mut case = Captured::on(server).setting("connect_timeout: 2s");
+        let mut case = Captured::on(server);
         fill(&case);
         let url = case.database.url_through(proxy.port(), "cdc");
         case.change_url(url);
@@ -318,10 +316,7 @@ fn running_on_replica<'a>(replica: &'a Server, primary: &Server) -> Captured<'a>
     let mut case = Captured::on(replica).url(format!("mysql://cdc:cdc@127.0.0.1:{}/shop", replica.port()));
     case.tables = vec!["shop.*".to_owned()];
     case.start();
-    case.until("the first row", |case| {
-        case.copied("SELECT group_concat(name) FROM sqlite_master").contains('t')
-            && case.copied_number("SELECT count(*) FROM t") == 1
-    });
+    case.until("the first row", |case| case.copied_number("SELECT count(*) FROM t") == 1);
     case
 }
 

@@ -90,6 +90,9 @@ const POSTGRES_PROLOGUE: &str =
 fn mysql_form(kind: &str, full: &str, column: &str) -> (Form, String) {
     let text = || column.to_owned();
     match kind {
+        "geometry" | "point" | "linestring" | "polygon" | "geomcollection" | "multipoint" | "vector" => {
+            (Form::Bytes, format!("HEX({column})"))
+        }
         "bit" | "year" => (Form::Number, format!("{column} + 0")),
         "float" => (Form::Float32, format!("CAST({column} AS DOUBLE)")),
         "double" => (Form::Float64, text()),
@@ -98,9 +101,6 @@ fn mysql_form(kind: &str, full: &str, column: &str) -> (Form, String) {
         "json" => (Form::Json, text()),
         _ if kind.ends_with("int") || kind == "decimal" => (Form::Number, format!("CAST({column} AS CHAR)")),
         _ if kind.ends_with("binary") || kind.ends_with("blob") => (Form::Bytes, format!("HEX({column})")),
-        "geometry" | "point" | "linestring" | "polygon" | "geomcollection" | "multipoint" | "vector" => {
-            (Form::Bytes, format!("HEX({column})"))
-        }
         _ if full.contains("geometry") => (Form::Bytes, format!("HEX({column})")),
         _ => (Form::Text, text()),
     }
@@ -113,11 +113,12 @@ fn postgres_form(kind: &str, full: &str, column: &str) -> (Form, String) {
         "float4" => Form::Float32,
         "float8" => Form::Float64,
         "date" | "timestamp" | "timestamptz" | "time" => Form::Moment,
-        "bytea" => return (Form::Bytes, format!("encode({column}, 'hex')")),
+        "bytea" => Form::Bytes,
         "json" | "jsonb" => Form::Json,
         _ => Form::Text,
     };
-    (form, format!("{column}::text"))
+    // The type's own output: a cast to text would cut blanks off and add masks.
+    (form, column.to_owned())
 }
 
 impl Table {

@@ -98,19 +98,22 @@ pub fn check(config: CdcConfig) -> Vec<Finding> {
             found.map(|found| Finding { ok: found.ok, what: found.what, fix: found.fix }).collect()
         }
         #[cfg(feature = "mysql")]
-        Engine::Mysql | Engine::Mariadb => answered(config.mysql().and_then(|settings| {
-            crate::wait::run_apart(async move { crate::mysql::findings(&settings).await })
-        })),
+        Engine::Mysql | Engine::Mariadb => answered(
+            config
+                .mysql()
+                .and_then(|settings| crate::wait::run_apart(async move { crate::mysql::findings(&settings).await })),
+        ),
         #[cfg(feature = "postgres")]
-        Engine::Postgres => answered(config.postgres(&aqueduct_model::SourceContext::default()).and_then(|settings| {
-            crate::wait::run_apart(async move { crate::postgres::check(&settings).await })
-        })),
+        Engine::Postgres => answered(
+            config
+                .postgres(&aqueduct_model::SourceContext::default())
+                .and_then(|settings| crate::wait::run_apart(async move { crate::postgres::check(&settings).await })),
+        ),
     }
 }
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn answered(findings: Result<Vec<Finding>>) -> Vec<Finding> {
-    findings.unwrap_or_else(|error| {
-        vec![Finding { ok: false, what: error.chain(), fix: error.hint().map(str::to_owned) }]
-    })
+    findings
+        .unwrap_or_else(|error| vec![Finding { ok: false, what: error.chain(), fix: error.hint().map(str::to_owned) }])
 }

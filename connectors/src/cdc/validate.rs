@@ -8,6 +8,7 @@ use super::policy::SnapshotMode;
 /// Longest name of a change log.
 const LOG_NAME_MAX: usize = 32;
 /// Most chunks that are read at the same time.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 const PARALLEL_CHUNKS_MAX: usize = 64;
 
 impl CdcConfig {
@@ -110,7 +111,9 @@ impl CdcConfig {
         if self.url.as_ref().is_none_or(|url| url.expose().is_empty()) {
             return Err(Error::config("`url` must say where the server is and who asks")
                 .with_setting("url")
-                .with_hint("write for example `url: \"${env:SHOP_URL}\"` with SHOP_URL=mysql://user:password@host:3306/shop"));
+                .with_hint(
+                    "write for example `url: \"${env:SHOP_URL}\"` with SHOP_URL=mysql://user:password@host:3306/shop",
+                ));
         }
         if self.max_source_load.is_some_and(|load| !(load > 0.0 && load <= 1.0)) {
             return Err(Error::config("`max_source_load` is a share above 0 and up to 1")

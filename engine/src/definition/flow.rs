@@ -6,8 +6,8 @@ use aqueduct_model::{BadRowPolicy, ByteSize, Delivery, HumanDuration};
 
 use super::check;
 use super::node::{Node, Span, Value};
-use crate::receipts::ReceiptKind;
 use crate::plan::{ChannelSettings, CheckpointSettings, RestartSettings, RetrySettings, StoreKind};
+use crate::receipts::ReceiptKind;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,9 +21,7 @@ pub(crate) use ledger::Ledger;
 pub use ledger::read;
 
 /// What a receipt says of the rows.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptKind {
     /// No receipts are written.

@@ -492,4 +492,3 @@ async fn stop_wanted(stop: &mut watch::Receiver<bool>) {
         std::future::pending::<()>().await;
     }
 }
-

@@ -16,8 +16,8 @@ use super::launch::Surroundings;
 use super::memory_store::MemoryStore;
 use super::progress::Progress;
 use super::status::{CheckpointStatus, FlowState, FlowStatus, TaskStatus};
-use crate::receipts::ReceiptKind;
 use crate::plan::{Plan, StoreKind};
+use crate::receipts::ReceiptKind;
 
 /// Runs flows.
 #[derive(Debug)]

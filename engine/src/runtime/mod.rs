@@ -31,7 +31,7 @@ mod source_task;
 mod status;
 mod task_line;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use factory::{PlannedPlugins, PluginFactory};
 pub use host::{FlowHandle, FlowStarter, Host};

@@ -397,7 +397,12 @@ pub fn plan(folder: &std::path::Path, interval: Duration) -> Plan {
             task("staged", sink, Properties::sink(), &[2]),
             task("loose", sink, Properties::sink(), &[2]),
         ],
-        checkpoint: CheckpointSettings { interval, timeout: Duration::from_secs(60), store: StoreKind::Sled, ..CheckpointSettings::default() },
+        checkpoint: CheckpointSettings {
+            interval,
+            timeout: Duration::from_secs(60),
+            store: StoreKind::Sled,
+            ..CheckpointSettings::default()
+        },
         restart: RestartSettings {
             max: u32::MAX,
             window: Duration::from_secs(60),

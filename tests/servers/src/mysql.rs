@@ -103,7 +103,8 @@ fn initialise(kind: Kind, folder: &Path) {
 pub(crate) fn configure(kind: Kind, folder: &Path, port: u16, options: &Options) {
     let at = folder.display();
     let mut lines = vec!["[mysqld]".to_owned()];
-    lines.push(format!("datadir={at}/data\nsocket={}\npid-file={at}/mysqld.pid\ntmpdir={at}", socket(folder).display()));
+    lines
+        .push(format!("datadir={at}/data\nsocket={}\npid-file={at}/mysqld.pid\ntmpdir={at}", socket(folder).display()));
     lines.push(format!("port={port}\nserver-id={port}\nbind-address=127.0.0.1\nskip-name-resolve"));
     lines.push("log-bin=binlog\nbinlog-format=ROW\nbinlog-row-image=FULL\nbinlog-row-metadata=FULL".to_owned());
     lines.push("character-set-server=utf8mb4\nmax-connections=200\nperformance-schema=OFF".to_owned());

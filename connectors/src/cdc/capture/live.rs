@@ -55,10 +55,15 @@ impl<S: System> Work<S> {
         if !self.created.is_empty() {
             let mut tables = Vec::new();
             for info in std::mem::take(&mut self.created) {
-                tables.push(self.begun_of(&info).await?);
+                // A replay may have begun it already.
+                if !self.state.tables.contains_key(info.relation.name()) {
+                    tables.push(self.begun_of(&info).await?);
+                }
             }
-            self.todo.push_back(What::Begin { tables, snapshot: true });
-            return Ok(true);
+            if !tables.is_empty() {
+                self.todo.push_back(What::Begin { tables, snapshot: true });
+                return Ok(true);
+            }
         }
         if self.settle_found().await? {
             return Ok(true);

@@ -112,8 +112,9 @@ impl<S: System> Work<S> {
                     return Ok(Polled::Finished);
                 }
             }
-            let is_quiet = self.read_on(budget, deadline, bad).await?;
-            if is_quiet && Instant::now() >= deadline {
+            self.read_on(budget, deadline, bad).await?;
+            // Also where much came that is not for us: the caller has more to do than to wait for this source.
+            if self.out.is_empty() && Instant::now() >= deadline {
                 return Ok(Polled::Idle);
             }
         }
@@ -136,8 +137,8 @@ impl<S: System> Work<S> {
         Some(Polled::Batch(batch.slice(0, rows)))
     }
 
-    /// Reads the log on. True when nothing came.
-    async fn read_on(&mut self, budget: &PollBudget, deadline: Instant, bad: &mut BadRows) -> Result<bool> {
+    /// Reads the log on.
+    async fn read_on(&mut self, budget: &PollBudget, deadline: Instant, bad: &mut BadRows) -> Result<()> {
         if self.lane == Lane::Lost {
             return Err(Error::new(
                 ErrorKind::LostPosition,
@@ -176,28 +177,24 @@ impl<S: System> Work<S> {
         self.state.tables.values().any(|table| matches!(table.phase, Phase::Snapshot { .. }))
     }
 
-    async fn take(&mut self, item: LogItem<S::Mark, S::Transaction>) -> Result<bool> {
+    async fn take(&mut self, item: LogItem<S::Mark, S::Transaction>) -> Result<()> {
         match item {
             LogItem::Rows { batches, transaction, boundary } => {
                 for batch in batches {
                     self.route(batch, &transaction).await?;
                 }
-                self.advance(boundary)?;
+                self.advance(boundary)
             }
             LogItem::Schema { change, boundary } => {
                 self.follow(change).await?;
-                self.advance(boundary)?;
+                self.advance(boundary)
             }
             LogItem::Failed { table, error, boundary } => {
                 self.table_failed(&table, error).await?;
-                self.advance(boundary)?;
+                self.advance(boundary)
             }
-            LogItem::Quiet(mark) => {
-                self.advance(Some(mark))?;
-                return Ok(self.out.is_empty());
-            }
+            LogItem::Quiet(mark) => self.advance(Some(mark)),
         }
-        Ok(false)
     }
 
     /// The stream stands at a boundary, or inside a transaction.

@@ -41,8 +41,7 @@ pub(super) struct Open {
 /// An XA transaction that does not fit into memory.
 pub(super) fn too_large(start: &LogPlace) -> Error {
     let text = format!("the XA transaction at {start} has more than {PREPARED_BYTES_MAX} bytes of rows");
-    Error::new(ErrorKind::Data, text)
-        .with_hint("make such changes in transactions that are not XA, or in smaller ones")
+    Error::new(ErrorKind::Data, text).with_hint("make such changes in transactions that are not XA, or in smaller ones")
 }
 
 impl Default for LogPlace {

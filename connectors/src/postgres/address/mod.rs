@@ -183,9 +183,10 @@ impl Parts {
     }
 
     fn address(&mut self) -> Result<Address> {
-                let host = self.host.take().filter(|host| !host.is_empty()).unwrap_or_else(|| "localhost".to_owned());
+        let host = self.host.take().filter(|host| !host.is_empty()).unwrap_or_else(|| "localhost".to_owned());
         let user = self.user.take().filter(|user| !user.is_empty()).ok_or_else(|| {
-            fault("it does not say which role to log in as").with_hint("write postgres://ROLE:PASSWORD@HOST:5432/DATABASE")
+            fault("it does not say which role to log in as")
+                .with_hint("write postgres://ROLE:PASSWORD@HOST:5432/DATABASE")
         })?;
         // As libpq does: the database is named like the role where nothing else is said.
         let database = self.database.take().filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
@@ -247,8 +248,7 @@ fn seconds(text: &str) -> Result<Duration> {
 
 fn tls_mode(text: &str) -> Result<TlsMode> {
     TlsMode::parse(text).ok_or_else(|| {
-        fault("sslmode is not known")
-            .with_hint("choose one of disable, prefer, require, verify-ca, verify-full")
+        fault("sslmode is not known").with_hint("choose one of disable, prefer, require, verify-ca, verify-full")
     })
 }
 

@@ -64,7 +64,8 @@ fn server(text: &str, parts: &mut Parts) -> Result<()> {
         return Err(one_host_only());
     }
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or_else(|| not_an_address("the [ of an IPv6 address is not closed"))?;
+        let (host, rest) =
+            rest.split_once(']').ok_or_else(|| not_an_address("the [ of an IPv6 address is not closed"))?;
         parts.host = Some(host.to_owned());
         if let Some(number) = rest.strip_prefix(':') {
             parts.port = Some(port(number)?);

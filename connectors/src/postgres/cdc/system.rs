@@ -48,8 +48,9 @@ struct Connected {
     server: Server,
     /// The publication's number.
     publication: u32,
-    /// Tables that our publication had not held.
+    /// Tables that our publication had not held before this place.
     published_late: BTreeSet<RelationName>,
+    published_at: Lsn,
     retention: Retention,
 }
 
@@ -202,12 +203,23 @@ impl System for PostgresSystem {
         let is_late = |name: &&RelationName| before.is_some_and(|own| !own.tables.contains_key(name));
         let published_late = tables.iter().filter(is_late).cloned().collect();
         let retention = Retention::new(&self.settings);
-        self.connected = Some(Connected { control, server, publication: 0, published_late, retention });
+        self.connected = Some(Connected {
+            control,
+            server,
+            publication: 0,
+            published_late,
+            published_at: Lsn::default(),
+            retention,
+        });
         let slot = self.settings.slot();
         let makes_slot = self.settings.slot.is_none() || looked.slot.is_none();
         self.publish(looked.publication.as_ref(), &tables, makes_slot.then_some(slot.as_str())).await?;
         let publication = self.publication().await?.map_or(0, |publication| publication.oid);
-        self.connected.as_mut().ok_or_else(not_connected)?.publication = publication;
+        let connected = self.connected.as_mut().ok_or_else(not_connected)?;
+        connected.publication = publication;
+        let row =
+            connected.control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
+        connected.published_at = row.get::<_, &str>(0).parse()?;
         self.wait_for_the_running().await
     }
 
@@ -265,7 +277,8 @@ impl System for PostgresSystem {
         let unsettled = self.unsettled.clone();
         let mut log = Log::new(feed, &self.settings, from.clone(), spool, unsettled, self.origins.clone());
         for relation in tables {
-            if self.connected()?.published_late.contains(relation.name()) {
+            let Connected { published_late, published_at, .. } = self.connected()?;
+            if from.lsn < *published_at && published_late.contains(relation.name()) {
                 // Taken out by a person, or dropped and made again under its name.
                 log.fail(relation.name(), left_out(relation.name()));
             } else {

@@ -108,6 +108,14 @@ impl TableRows {
         }
         let mut reasons = self.push(Op::Delete, old, None, Part::Key)?;
         reasons.extend(self.push(Op::Insert, new, Some(old), Part::Whole)?);
+        let mut cells = new.cells().zip(&self.layout.in_key);
+        if cells.any(|(cell, in_key)| !in_key && cell == Cell::Unchanged) {
+            // The target has that value under the old key only, and would be left with NULL.
+            reasons.push(format!(
+                "its key changed and the log leaves out a large value that did not; run ALTER TABLE {} REPLICA IDENTITY FULL",
+                self.relation.name()
+            ));
+        }
         Ok(self.refuse(row, new, reasons))
     }
 

@@ -88,7 +88,8 @@ fn server_name(host: &str) -> Result<ServerName<'static>> {
 /// Rustls reports a refused certificate as invalid data; a broken line is any other kind.
 fn refused(host: &str, error: io::Error) -> Error {
     if error.kind() != io::ErrorKind::InvalidData {
-        return Error::new(ErrorKind::Unavailable, format!("the TLS handshake with {host} broke off")).with_source(error);
+        return Error::new(ErrorKind::Unavailable, format!("the TLS handshake with {host} broke off"))
+            .with_source(error);
     }
     Error::config(format!("the TLS handshake with {host} failed"))
         .with_setting("url")

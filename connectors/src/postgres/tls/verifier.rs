@@ -5,9 +5,7 @@ use tokio_rustls::rustls::client::{verify_server_cert_signed_by_trust_anchor, ve
 use tokio_rustls::rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
-use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// The trusted certificates, for the chain and for comparison.
 type Roots = (RootCertStore, Vec<CertificateDer<'static>>);
@@ -43,13 +41,8 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<(), Error> {
         let certificate = ParsedCertificate::try_from(shown)?;
-        let chain = verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            &roots.0,
-            intermediates,
-            now,
-            self.algorithms.all,
-        );
+        let chain =
+            verify_server_cert_signed_by_trust_anchor(&certificate, &roots.0, intermediates, now, self.algorithms.all);
         match chain {
             Ok(()) => Ok(()),
             Err(error) if is_about_time(&error) => Err(error),

@@ -67,8 +67,8 @@ pub(super) type Rows = BTreeMap<(String, i64), i64>;
 pub(super) struct Target {
     pub(super) rows: Rows,
     pub(super) recorded: Option<Recorded>,
-    /// Durable and invisible: the changes of an epoch that was flushed by a staged sink, with its cut.
-    pub(super) staged: BTreeMap<u64, (Cut, Vec<(String, Change)>)>,
+    /// Durable and invisible: the changes of an epoch that a staged sink flushed under a token, with its cut.
+    pub(super) staged: BTreeMap<(u64, u64), (Cut, Vec<(String, Change)>)>,
 }
 
 /// How the world ends at a place.

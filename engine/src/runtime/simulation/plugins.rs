@@ -23,7 +23,12 @@ pub(super) struct Plugins {
 
 impl PluginFactory for Plugins {
     fn source(&self, task: &PlannedTask) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Reader { outside: self.outside.clone(), name: task.id.clone(), next: 0, poll_rows: self.poll_rows }))
+        Ok(Box::new(Reader {
+            outside: self.outside.clone(),
+            name: task.id.clone(),
+            next: 0,
+            poll_rows: self.poll_rows,
+        }))
     }
 
     fn operator(&self, _: &PlannedTask) -> Result<Box<dyn Operator>> {
@@ -202,7 +207,7 @@ impl Sink for Writer {
             if target.recorded.as_ref().is_some_and(|recorded| recorded.token >= claim.token) {
                 return Err(Error::new(ErrorKind::State, "fenced"));
             }
-            target.staged.retain(|epoch, _| *epoch <= claim.cut.epoch.0);
+            target.staged.retain(|(epoch, _), _| *epoch <= claim.cut.epoch.0);
             // A transactional target that is ahead keeps its epoch: the engine claims it with that very cut.
             let cut = match &target.recorded {
                 Some(recorded) if self.staged => recorded.cut.clone(),
@@ -227,10 +232,10 @@ impl Sink for Writer {
         if self.staged {
             self.outside.at("sink.stage", |disk| {
                 let target = disk.targets.entry(self.name.clone()).or_default();
-                target.staged.insert(cut.epoch.0, (cut.clone(), changes));
+                target.staged.insert((cut.epoch.0, self.token.0), (cut.clone(), changes));
                 Ok(())
             })?;
-            return Ok(Some(PreparedCommit(cut.epoch.0.into())));
+            return Ok(Some(PreparedCommit(self.token.0.into())));
         }
         self.outside.at("sink.flush", |disk| {
             self.check_token(disk)?;
@@ -244,11 +249,12 @@ impl Sink for Writer {
         Ok(None)
     }
 
-    async fn commit(&mut self, epoch: Epoch, _: &PreparedCommit) -> Result<()> {
+    async fn commit(&mut self, epoch: Epoch, prepared: &PreparedCommit) -> Result<()> {
+        let name = (epoch.0, prepared.0.as_u64().unwrap_or(0));
         self.outside.at("sink.commit", |disk| {
             self.check_token(disk)?;
             let target = disk.targets.entry(self.name.clone()).or_default();
-            let Some((cut, changes)) = target.staged.remove(&epoch.0) else { return Ok(()) };
+            let Some((cut, changes)) = target.staged.remove(&name) else { return Ok(()) };
             disk.apply(&self.name, &changes);
             disk.targets.entry(self.name.clone()).or_default().recorded = Some(Recorded { token: self.token, cut });
             disk.check_target(&self.name);

@@ -110,10 +110,9 @@ impl World {
                     return self.outside.lock().violation("stuck: the flow does not come to an end".to_owned());
                 }
                 self.step(&mut process);
-                if let Some(zombie) = (!zombies.is_empty()).then(|| self.random.below(zombies.len() * 4)) {
-                    if let Some(zombie) = zombies.get_mut(zombie) {
-                        zombie.step(&mut self.random);
-                    }
+                let chosen = self.random.below(zombies.len() * 4);
+                if let Some(zombie) = zombies.get_mut(chosen) {
+                    zombie.step(&mut self.random);
                 }
             }
             if process.outcome.is_some() {
@@ -158,7 +157,7 @@ impl World {
             // A full channel holds a beat already.
             let _ = process.beats.try_send(());
         }
-        if !stepped && self.transactions_left == 0 && self.is_through() {
+        if self.transactions_left == 0 && self.random.one_in(20) && self.is_through() {
             process.stop.send_replace(true);
         }
     }

@@ -22,6 +22,9 @@ use crate::mysql::binlog::{Event, RawEvent, decode, kind};
 /// A transaction that is this many times larger than a group is handed out in parts.
 const SPLIT_FACTOR: usize = 2;
 
+/// How much longer than asked for a transaction may take before others get their turn.
+const LONG_TRANSACTION: Duration = Duration::from_secs(1);
+
 pub(super) type Item = LogItem<MysqlMark, TransactionId>;
 
 /// The log from one place on.
@@ -146,7 +149,8 @@ impl Stream {
             match self.handle(event, bad)? {
                 Step::Go => {
                     let limit = |budget: usize| budget.max(1).saturating_mul(SPLIT_FACTOR);
-                    let is_large = self.group.rows >= limit(budget.max_rows) || self.group.bytes >= limit(budget.max_bytes);
+                    let is_large =
+                        self.group.rows >= limit(budget.max_rows) || self.group.bytes >= limit(budget.max_bytes);
                     if is_large && !self.must_grow() {
                         return Ok(self.hand_out(budget, bad)?);
                     }
@@ -160,7 +164,8 @@ impl Stream {
                 }
                 Step::HandOutFirst => return Ok(self.hand_out(budget, bad)?),
             }
-            if self.open.is_none() && Instant::now() >= deadline {
+            let now = Instant::now();
+            if now >= deadline && (self.open.is_none() || now >= deadline + LONG_TRANSACTION) {
                 return Ok(self.hand_out(budget, bad)?);
             }
         }

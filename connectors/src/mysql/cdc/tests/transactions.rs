@@ -83,3 +83,30 @@ async fn a_change_logged_as_a_statement_is_an_error() {
         system.close().await.expect("closes");
     }
 }
+
+#[tokio::test]
+async fn rows_larger_than_a_packet() {
+    // A packet ends at 16 MiB - 1 byte; an event has some bytes beside its row.
+    const PACKET: usize = (16 << 20) - 1;
+    let sizes = [PACKET - 200, PACKET - 60, PACKET - 1, PACKET, PACKET + 1, 17_000_000, 40_000_000];
+    for kind in KINDS {
+        let server = Server::start(kind, Options::new().config("max-allowed-packet=256M"));
+        let database = server.database();
+        database.sql("CREATE TABLE t (id int PRIMARY KEY, v longblob)");
+        let (mut system, _) = streaming(&database).await;
+        for (id, size) in sizes.iter().enumerate() {
+            database.sql(&format!("INSERT INTO t VALUES ({id}, REPEAT('x', {size}))"));
+        }
+        let mut read = Vec::new();
+        for item in read_all(&mut system, true).await {
+            let LogItem::Rows { batches, .. } = item else { continue };
+            for batch in batches {
+                use arrow::array::AsArray;
+                let values = batch.rows().column(1).as_binary::<i32>().clone();
+                read.extend(values.iter().map(|value| value.map_or(0, <[u8]>::len)));
+            }
+        }
+        assert_eq!(read, sizes, "{kind:?}");
+        system.close().await.expect("closes");
+    }
+}

@@ -13,7 +13,7 @@ SEEDS ?= 2000
 FIRST_SEED ?= 1
 FIGURES ?=
 
-.PHONY: help setup build release demo test torture test-servers simulate mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
+.PHONY: help setup build release demo test torture simulate mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -25,8 +25,7 @@ help:
 ## make bench           the figures of benches/README.md, from a release build; FIGURES='chain startup' for some of them
 ## make bench-quick     the same from the quick build
 ## make torture KILLS=n kill -9 the daemon n times under load (2000)
-## make simulate SEEDS=n FIRST_SEED=m  the epoch protocol with the world failing as each seed says (2000 from 1)
-## make test-servers    the connectors for MySQL, MariaDB and PostgreSQL against real servers, which it installs
+## make simulate SEEDS=n FIRST_SEED=m  the epoch protocol, with the world failing as each seed says (2000 from 1)
 ## make mutants         planted protocol bugs: does the suite catch every one?
 ## make docs            renew docs/plugins and the plugin tables
 ## make fmt clippy deny format; lints as errors; licences, sources, advisories
@@ -51,10 +50,6 @@ test: setup
 
 torture: setup
 	AQUEDUCT_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --package aqueduct --test system -- crash_recovery --nocapture
-
-test-servers:
-	@scripts/setup.sh test
-	@scripts/timed.sh "make test-servers" cargo test $(QUICK),server-databases,aqueduct-test-servers/servers --no-fail-fast
 
 simulate: setup
 	AQUEDUCT_SEEDS=$(SEEDS) AQUEDUCT_FIRST_SEED=$(FIRST_SEED) cargo test $(QUICK) --package aqueduct-engine --lib -- simulation --nocapture

@@ -115,6 +115,7 @@ impl SinkPlugin for DuckDbOutput {
     }
 
     fn inspect(config: Self::Config) -> Option<Result<Box<dyn Inspect>>> {
-        Some(Ok(Box::new(DuckDbInspect::new(config.settings(), config.mode))))
+        let soft_delete = config.mode == Mode::SoftDelete;
+        Some(Ok(Box::new(DuckDbInspect::new(config.settings(), soft_delete))))
     }
 }

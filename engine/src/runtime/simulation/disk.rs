@@ -62,13 +62,16 @@ impl Log {
 /// The rows of a target: by source and key.
 pub(super) type Rows = BTreeMap<(String, i64), i64>;
 
+/// An epoch's cut and its changes, with the source of each.
+pub(super) type Staged = (Cut, Vec<(String, Change)>);
+
 /// One sink's target.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Target {
     pub(super) rows: Rows,
     pub(super) recorded: Option<Recorded>,
     /// Durable and invisible: the changes of an epoch that a staged sink flushed under a token, with its cut.
-    pub(super) staged: BTreeMap<(u64, u64), (Cut, Vec<(String, Change)>)>,
+    pub(super) staged: BTreeMap<(u64, u64), Staged>,
 }
 
 /// How the world ends at a place.

@@ -42,6 +42,7 @@ impl PluginFactory for Plugins {
             staged: !task.properties.transactional,
             token: Token(0),
             previous: Epoch(0),
+            found: Recorded::default(),
             open: Vec::new(),
         }))
     }
@@ -180,6 +181,8 @@ struct Writer {
     staged: bool,
     token: Token,
     previous: Epoch,
+    /// What the target's ledger said when it was opened.
+    found: Recorded,
     open: Vec<(String, Change)>,
 }
 
@@ -197,7 +200,10 @@ impl Writer {
 #[async_trait]
 impl Sink for Writer {
     async fn open(&mut self, _: &SinkContext) -> Result<Option<Recorded>> {
-        self.outside.at("sink.open", |disk| Ok(disk.targets.entry(self.name.clone()).or_default().recorded.clone()))
+        let opened = |disk: &mut Disk| Ok(disk.targets.entry(self.name.clone()).or_default().recorded.clone());
+        let found = self.outside.at("sink.open", opened)?;
+        self.found = found.clone().unwrap_or_default();
+        Ok(found)
     }
 
     async fn claim(&mut self, claim: &Claim) -> Result<()> {
@@ -206,6 +212,9 @@ impl Sink for Writer {
             let target = disk.targets.entry(self.name.clone()).or_default();
             if target.recorded.as_ref().is_some_and(|recorded| recorded.token >= claim.token) {
                 return Err(Error::new(ErrorKind::State, "fenced"));
+            }
+            if target.recorded.clone().unwrap_or_default() != self.found {
+                return Err(Error::new(ErrorKind::Unavailable, "the target moved since it was opened"));
             }
             target.staged.retain(|(epoch, _), _| *epoch <= claim.cut.epoch.0);
             // A transactional target that is ahead keeps its epoch: the engine claims it with that very cut.

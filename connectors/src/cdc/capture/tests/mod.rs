@@ -1,6 +1,0 @@
-//! The capture over a database in memory.
-
-mod simulation;
-mod system;
-mod target;
-mod world;

@@ -184,6 +184,11 @@ fn a_commit_without_reply_is_found_at_the_next_open() {
     protocol::a_commit_without_reply_is_found_at_the_next_open(&KIT);
 }
 
+#[test]
+fn a_target_that_moved_is_looked_at_again() {
+    protocol::a_target_that_moved_is_looked_at_again(&KIT);
+}
+
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_fault_before_the_commit_leaves_nothing() {

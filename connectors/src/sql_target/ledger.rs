@@ -35,11 +35,27 @@ pub(crate) fn recorded(database: &mut dyn Database, context: &SinkContext) -> Re
 
 /// Makes this run the only writer. To be called inside a transaction; returns true for a flow that is new here.
 ///
+/// `seen` is what the row was when the claim was decided on: a writer that was cut off may have committed one more
+/// epoch since, and its rows must not be written again.
+///
 /// # Errors
-/// `State` when the recorded token is not lower.
-pub(super) fn claim(database: &mut dyn Database, context: &SinkContext, claim: &Claim) -> Result<bool> {
+/// `State` when the recorded token is not lower; `Unavailable` when the row moved since.
+pub(super) fn claim(
+    database: &mut dyn Database,
+    context: &SinkContext,
+    claim: &Claim,
+    seen: Option<&Recorded>,
+) -> Result<bool> {
     database.execute(CREATE, &[])?;
-    let fresh = recorded(database, context)?.is_none();
+    let current = recorded(database, context)?;
+    let fenced = current.as_ref().is_some_and(|current| current.token >= claim.token);
+    if !fenced && current.as_ref() != seen {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("flow {} task {}: the target moved while it was claimed", context.flow, context.task),
+        ));
+    }
+    let fresh = current.is_none();
     let (flow, task) = (Value::from(context.flow.as_str()), Value::from(context.task.as_str()));
     let (token, epoch, positions) = (number(claim.token.0)?, number(claim.cut.epoch.0)?, positions(&claim.cut)?);
     if fresh {

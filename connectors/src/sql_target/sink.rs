@@ -26,6 +26,8 @@ pub(crate) struct SqlSink {
     connect: Connect,
     database: Option<Box<dyn Database>>,
     context: SinkContext,
+    /// What the ledger said when the target was opened.
+    found: Option<Recorded>,
     token: Token,
     committed: Epoch,
     in_transaction: bool,
@@ -45,6 +47,7 @@ impl SqlSink {
             connect,
             database: None,
             context: SinkContext::default(),
+            found: None,
             token: Token::default(),
             committed: Epoch::default(),
             in_transaction: false,
@@ -222,6 +225,7 @@ impl Sink for SqlSink {
         let Some(mut database) = (self.connect)(false)? else { return Ok(None) };
         let recorded = ledger::recorded(database.as_mut(), context)?;
         self.database = Some(database);
+        self.found.clone_from(&recorded);
         Ok(recorded)
     }
 
@@ -230,9 +234,9 @@ impl Sink for SqlSink {
         self.database = None;
         self.database = (self.connect)(true)?;
         self.begin()?;
-        let context = self.context.clone();
+        let (context, found) = (self.context.clone(), self.found.clone());
         let database = self.database()?;
-        let fresh = ledger::claim(database, &context, claim)?;
+        let fresh = ledger::claim(database, &context, claim, found.as_ref())?;
         catalog::start(database, &context, fresh)?;
         self.commit_transaction()?;
         self.token = claim.token;

@@ -49,6 +49,22 @@ pub(crate) fn a_fault_before_the_commit_leaves_nothing(kit: &Kit) {
     }
 }
 
+/// A writer that was cut off commits between another one's look and its claim: the claim must not undo its epoch.
+pub(crate) fn a_target_that_moved_is_looked_at_again(kit: &Kit) {
+    let bench = Bench::new(kit, json!({}));
+    let (mut first, _) = bench.start();
+    let mut second = bench.sink();
+    let seen = block_on(second.open(&bench.context)).unwrap().unwrap();
+    first.write(batch(&orders(), &[(0, 1, "late")]));
+    first.flush();
+    first.close();
+    let claim = Claim { token: seen.token.next(), cut: seen.cut };
+    assert_eq!(block_on(second.claim(&claim)).unwrap_err().kind(), ErrorKind::Unavailable);
+    drop(second);
+    let (_, recorded) = bench.start();
+    assert_eq!(recorded.unwrap().cut, cut(1));
+}
+
 /// True when a second claim keeps the first writer from writing.
 fn the_first_writer_is_fenced(bench: &Bench<'_>) -> bool {
     let (mut first, _) = bench.start();

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what a build needs and this machine lacks: Debian packages, Rust, the prebuilt DuckDB library.
+# Installs what a build needs and this machine lacks: Debian packages, Rust, the prebuilt DuckDB library; with the word
+# `test` behind it also the database servers that the tests start.
 # As root, or as a user with sudo. Says nothing and takes no time when everything is there.
 set -eu
 cd "$(dirname "$0")/.."
@@ -60,3 +61,4 @@ if ! rust_is_new_enough; then
 fi
 
 scripts/duckdb.sh "$duckdb"
+[ "${1:-}" != test ] || scripts/servers.sh

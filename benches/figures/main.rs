@@ -13,6 +13,7 @@ mod daemon;
 mod figure;
 mod pipeline;
 mod plain_datafusion;
+mod read_tables;
 mod startup;
 mod usage;
 
@@ -21,11 +22,12 @@ use figure::Figure;
 /// A name, and what measures it.
 type Measure = (&'static str, fn() -> Vec<Figure>);
 
-const MEASURES: [Measure; 6] = [
+const MEASURES: [Measure; 7] = [
     ("chain", chain::measure),
     ("checkpoints", checkpoints::measure),
     ("csv_to_parquet", csv_to_parquet::measure),
     ("cdc_apply", cdc_apply::measure),
+    ("read_tables", read_tables::measure),
     ("startup", startup::measure),
     ("backpressure", backpressure::measure),
 ];

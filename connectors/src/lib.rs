@@ -4,7 +4,7 @@
 //! `config`, `source`, `sink`, and `notes.md` and `example.yaml` for the catalogue. Connectors see the model crate and
 //! their own client library; they see neither the engine nor each other.
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub mod cdc;
 #[cfg(feature = "console")]
 mod console;
@@ -14,14 +14,22 @@ mod csv;
 mod duckdb;
 #[cfg(feature = "faker")]
 mod faker;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "parquet")]
 mod parquet;
-#[cfg(any(feature = "duckdb", feature = "sqlite"))]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod sql_input;
+#[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod sql_target;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "csv", feature = "parquet"))]
 mod staged_files;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod wait;
 
 use aqueduct_model::PluginEntry;
 
@@ -37,12 +45,20 @@ pub const ENTRIES: &[PluginEntry] = &[
     faker::ENTRY,
     #[cfg(feature = "csv")]
     csv::OUTPUT,
+    #[cfg(feature = "mysql")]
+    mysql::INPUT,
     #[cfg(feature = "parquet")]
     parquet::INPUT,
     #[cfg(feature = "parquet")]
     parquet::OUTPUT,
-    #[cfg(feature = "sqlite")]
+    #[cfg(feature = "postgres")]
+    postgres::INPUT,
+    #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
     cdc::ENTRY,
+    #[cfg(feature = "mysql")]
+    mysql::OUTPUT,
+    #[cfg(feature = "postgres")]
+    postgres::OUTPUT,
     #[cfg(feature = "sqlite")]
     sqlite::INPUT,
     #[cfg(feature = "sqlite")]

@@ -2,48 +2,136 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use std::time::Duration;
 
-use aqueduct_model::{Error, HumanDuration, Result};
+use aqueduct_model::{ByteSize, HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::sqlite::Dates;
-use crate::sqlite::cdc::Settings;
+use super::policy::{LostPosition, OnTableError, SchemaChanges, SnapshotMode, Truncates};
 
 /// The change log's name where the settings give none.
+#[cfg(feature = "sqlite")]
 pub(crate) const DEFAULT_LOG: &str = "aqueduct";
-/// Longest name of a change log.
-const LOG_NAME_MAX: usize = 32;
+/// Rows of a chunk that is read in one transaction of SQLite.
+#[cfg(feature = "sqlite")]
+pub(super) const SQLITE_CHUNK_ROWS: usize = 10_000;
+/// Rows of a chunk at most, of a server; smaller when it takes long.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) const SERVER_CHUNK_ROWS: usize = 65_536;
+/// Chunks that are read at the same time.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) const PARALLEL_CHUNKS: usize = 4;
+/// A server of other people is not kept busier than this by each reader.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) const MAX_SOURCE_LOAD: f64 = 0.8;
+/// How often a capture says that it is there.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How much of the log a slot may keep back before it is warned about.
+#[cfg(feature = "postgres")]
+pub(super) const RETAINED_WARN_BYTES: u64 = 8 << 30;
 
-/// The settings of `CdcInput`.
+/// The settings of `CdcInput`. Those behind `log` belong to some engines only.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CdcConfig {
     /// The database system.
     pub engine: Engine,
-    /// The database file.
-    pub path: PathBuf,
-    /// The tables to capture: names, or patterns with `*`. Tables that are created later and match are captured too.
+    /// sqlite: the database file.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// Other engines: the server and the account: `mysql://user:password@host:3306/database` or
+    /// `postgres://user:password@host:5432/database?sslmode=verify-full`.
+    #[serde(default)]
+    pub url: Option<Secret>,
+    /// The tables to capture: names, or patterns with `*`, such as `shop.orders` or `shop.item_*`. Tables that are created
+    /// later and match are captured too.
     pub tables: Vec<String>,
     /// Whether the rows that are already there are read before the changes.
     #[serde(default)]
     pub snapshot: SnapshotMode,
-    /// At most this many rows of the snapshot are read in one read transaction.
-    #[serde(default = "default_chunk_rows")]
-    pub chunk_rows: NonZeroUsize,
-    /// The name of the change log inside the database: lower-case letters and digits. Flows that use the same log share
-    /// it; a change is kept until all of them have it.
-    #[serde(default = "default_log")]
-    pub log: String,
-    /// What becomes of columns declared DATE, DATETIME or TIMESTAMP.
+    /// At most this many rows of the snapshot are read at a time. Default: 10,000 of SQLite, else 65,536.
     #[serde(default)]
-    pub dates: Dates,
+    pub chunk_rows: Option<NonZeroUsize>,
     /// What happens when the source no longer has what comes next.
     #[serde(default)]
     pub on_lost_position: LostPosition,
-    /// How long a lock held by another process is waited for.
-    #[serde(default = "default_busy_timeout")]
-    pub busy_timeout: HumanDuration,
+    /// Servers: what becomes of DDL. Default: `evolve`.
+    #[serde(default)]
+    pub schema_change: Option<SchemaChanges>,
+    /// Servers: what happens when one table cannot be read. Default: `fail`.
+    #[serde(default)]
+    pub on_table_error: Option<OnTableError>,
+    /// Servers: what becomes of TRUNCATE. Default: `apply`.
+    #[serde(default)]
+    pub truncate: Option<Truncates>,
+    /// Servers: how many chunks of the snapshot are read at the same time, each over a connection of its own. Default: 4.
+    #[serde(default)]
+    pub parallel_chunks: Option<NonZeroUsize>,
+    /// Servers: the share of the time, above 0 and up to 1, for which each reader of the snapshot keeps the server busy.
+    /// Default: 0.8.
+    #[serde(default)]
+    pub max_source_load: Option<f64>,
+    /// Servers: how often the position moves on, and tables and approvals are looked for, while no captured table changes.
+    /// Default: 10s.
+    #[serde(default)]
+    pub heartbeat: Option<HumanDuration>,
+    /// sqlite: the name of the change log inside the database: lower-case letters and digits. Flows that use the same log
+    /// share it; a change is kept until all of them have it. Default: `aqueduct`.
+    #[serde(default)]
+    pub log: Option<String>,
+    /// sqlite: what becomes of columns declared DATE, DATETIME or TIMESTAMP. Default: `text`.
+    #[cfg(feature = "sqlite")]
+    #[serde(default)]
+    pub dates: Option<crate::sqlite::Dates>,
+    /// sqlite: how long a lock held by another process is waited for. Default: 5s.
+    #[serde(default)]
+    pub busy_timeout: Option<HumanDuration>,
+    /// mysql, mariadb: what becomes of dates that do not exist, such as `0000-00-00`. Default: `null`.
+    #[cfg(feature = "mysql")]
+    #[serde(default)]
+    pub zero_dates: Option<crate::mysql::ZeroDates>,
+    /// mysql, mariadb: what becomes of foreign keys whose cascades the server does not log. Default: `refuse`.
+    #[cfg(feature = "mysql")]
+    #[serde(default)]
+    pub cascade: Option<crate::mysql::cdc::Cascade>,
+    /// mysql, mariadb: our number among the server's replicas, which no other has. Default: drawn at random.
+    #[serde(default)]
+    pub server_id: Option<u32>,
+    /// mysql, mariadb: how the connection is encrypted. PostgreSQL has `sslmode` in its URL.
+    #[cfg(feature = "mysql")]
+    #[serde(default)]
+    pub tls: Option<crate::mysql::TlsMode>,
+    /// mysql, mariadb: certificates of the authorities to trust, a PEM file. Default: the public ones.
+    #[serde(default)]
+    pub tls_ca: Option<PathBuf>,
+    /// mysql, mariadb: our certificate, a PEM file, for accounts that require one.
+    #[serde(default)]
+    pub tls_cert: Option<PathBuf>,
+    /// mysql, mariadb: the private key of `tls_cert`, a PEM file.
+    #[serde(default)]
+    pub tls_key: Option<PathBuf>,
+    /// postgres: the role's password, instead of one in `url`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// postgres: the replication slot; made when it is not there. Default: one of our own, named after flow and task.
+    #[serde(default)]
+    pub slot: Option<String>,
+    /// postgres: the publication; one that is there is used as it is. Default: one of our own, kept in step with `tables`.
+    #[serde(default)]
+    pub publication: Option<String>,
+    /// postgres: rows of partitions come as rows of the partitioned table. Default: true.
+    #[serde(default)]
+    pub publish_via_partition_root: Option<bool>,
+    /// postgres: what becomes of dates and times that Arrow cannot hold, such as `infinity`. Default: `error`.
+    #[cfg(feature = "postgres")]
+    #[serde(default)]
+    pub unrepresentable: Option<crate::postgres::Unrepresentable>,
+    /// postgres: warn when the slot keeps back more of the log than this. Default: 8GiB.
+    #[serde(default)]
+    pub retained_warn: Option<ByteSize>,
 }
 
 /// The database systems that this build can capture.
@@ -51,81 +139,15 @@ pub struct CdcConfig {
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// SQLite 3.15 or later, by triggers.
+    #[cfg(feature = "sqlite")]
     Sqlite,
-}
-
-/// Whether the rows that are already there are read before the changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SnapshotMode {
-    /// At the first start.
-    #[default]
-    Initial,
-    /// Not at all: changes from the first start on. Tables that are created later are still read whole.
-    Never,
-    /// At the first start, and then the task ends.
-    InitialOnly,
-    /// At every start: existing rows come again, as updates.
-    Always,
-}
-
-/// What happens when the source no longer has what comes next.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LostPosition {
-    /// The flow stops with an error that says why.
-    #[default]
-    Fail,
-    /// The target tables are emptied and everything is read again.
-    Resnapshot,
-}
-
-fn default_chunk_rows() -> NonZeroUsize {
-    NonZeroUsize::new(10_000).expect("ten thousand is not zero")
-}
-
-fn default_log() -> String {
-    DEFAULT_LOG.to_owned()
-}
-
-const fn default_busy_timeout() -> HumanDuration {
-    HumanDuration::from_secs(5)
-}
-
-impl CdcConfig {
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// `Config`, naming the setting.
-    pub(super) fn validate(&self) -> Result<()> {
-        if self.tables.is_empty() || self.tables.iter().any(String::is_empty) {
-            return Err(Error::config("`tables` must name at least one table")
-                .with_setting("tables")
-                .with_hint("write for example `tables: [\"orders\", \"item_*\"]`, or `[\"*\"]` for all"));
-        }
-        if self.path.as_os_str().is_empty() {
-            return Err(Error::config("`path` is empty").with_setting("path"));
-        }
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if self.log.is_empty() || self.log.len() > LOG_NAME_MAX || !self.log.chars().all(plain) {
-            return Err(Error::config(format!("{:?} is not a name for a change log", self.log))
-                .with_setting("log")
-                .with_hint(format!("use up to {LOG_NAME_MAX} lower-case letters and digits")));
-        }
-        Ok(())
-    }
-
-    /// What the SQLite engine has to know.
-    pub(super) fn sqlite(self) -> Settings {
-        Settings {
-            path: self.path,
-            tables: self.tables,
-            snapshot: self.snapshot,
-            chunk_rows: self.chunk_rows.get(),
-            log: self.log,
-            dates: self.dates,
-            on_lost_position: self.on_lost_position,
-            busy_timeout: self.busy_timeout.0,
-        }
-    }
+    /// MySQL 5.7 or later, by its binary log.
+    #[cfg(feature = "mysql")]
+    Mysql,
+    /// MariaDB 10.5 or later, by its binary log.
+    #[cfg(feature = "mysql")]
+    Mariadb,
+    /// PostgreSQL 13 or later, by logical replication.
+    #[cfg(feature = "postgres")]
+    Postgres,
 }

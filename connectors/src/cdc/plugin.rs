@@ -1,12 +1,12 @@
 //! The plugin, and what the command line asks of a capture.
 
-use aqueduct_model::{PluginEntry, Properties, Replay, Result, Source, SourcePlugin};
+use aqueduct_model::{Finding, PluginEntry, Properties, Replay, Result, Source, SourcePlugin};
 
-use crate::sqlite::cdc::{Scan, SqliteCapture};
+use super::config::{CdcConfig, Engine};
+use super::policy::SnapshotMode;
 
-use super::config::{CdcConfig, Engine, SnapshotMode};
-
-pub use crate::sqlite::cdc::{Finding, remove_capture};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use super::capture::{Capture, Scan};
 
 /// The catalogue entry.
 pub(crate) const ENTRY: PluginEntry = aqueduct_model::source::<CdcInput>();
@@ -22,7 +22,7 @@ impl SourcePlugin for CdcInput {
 
     fn properties(config: &CdcConfig) -> Properties {
         Properties {
-            blocking: true,
+            blocking: blocks(config.engine),
             unbounded: config.snapshot != SnapshotMode::InitialOnly,
             emits_changes: true,
             replay: Replay::Exact,
@@ -36,25 +36,91 @@ impl SourcePlugin for CdcInput {
 
     fn build(config: CdcConfig) -> Result<Box<dyn Source>> {
         match config.engine {
-            Engine::Sqlite => Ok(Box::new(SqliteCapture::new(config.sqlite()))),
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => Ok(Box::new(crate::sqlite::cdc::SqliteCapture::new(config.sqlite()))),
+            #[cfg(feature = "mysql")]
+            Engine::Mysql | Engine::Mariadb => {
+                let (settings, system) = (config.capture(), config.mysql()?);
+                Ok(Box::new(Capture::new(move |_| Ok(crate::mysql::cdc::MysqlSystem::new(system)), settings)))
+            }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => {
+                let settings = config.capture();
+                let make = move |context: &aqueduct_model::SourceContext| {
+                    Ok(crate::postgres::cdc::PostgresSystem::new(config.postgres(context)?))
+                };
+                Ok(Box::new(Capture::new(make, settings)))
+            }
         }
     }
 
     fn scan(config: CdcConfig) -> Option<Result<Box<dyn Source>>> {
-        match config.engine {
-            Engine::Sqlite => Some(Ok(Box::new(Scan::new(config.sqlite())))),
-        }
+        Some(match config.engine {
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => Ok(Box::new(crate::sqlite::cdc::Scan::new(config.sqlite()))),
+            #[cfg(feature = "mysql")]
+            Engine::Mysql | Engine::Mariadb => config.mysql().map(|system| -> Box<dyn Source> {
+                // The flow itself may be running under its number.
+                let system = crate::mysql::cdc::MysqlSettings { server_id: None, ..system };
+                Box::new(Scan::new(move |_| Ok(crate::mysql::cdc::MysqlSystem::new(system)), config.capture()))
+            }),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => scan_postgres(&config),
+        })
     }
 
-    fn doctor(config: CdcConfig) -> Vec<aqueduct_model::Finding> {
-        let found = check(config).into_iter();
-        found.map(|Finding { ok, what, fix }| aqueduct_model::Finding { ok, what, fix }).collect()
+    fn doctor(config: CdcConfig) -> Vec<Finding> {
+        check(config)
+    }
+}
+
+/// With a slot of its own, for the flow's is in use; dropped when the scan is closed.
+#[cfg(feature = "postgres")]
+fn scan_postgres(config: &CdcConfig) -> Result<Box<dyn Source>> {
+    let task = uuid::Uuid::new_v4().simple().to_string();
+    let context = aqueduct_model::SourceContext { flow: "verify".into(), task, state_dir: None };
+    let settings = config.postgres(&context)?;
+    let settings = crate::postgres::cdc::Settings { slot: None, heartbeat: None, ..settings };
+    let own = settings.clone();
+    let scan = Scan::new(move |_| Ok(crate::postgres::cdc::PostgresSystem::new(settings)), config.capture());
+    Ok(Box::new(scan.taking_back(move || async move { crate::postgres::cdc::remove_capture(&own).await.map(drop) })))
+}
+
+/// SQLite is called, the servers are awaited.
+fn blocks(engine: Engine) -> bool {
+    match engine {
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => true,
+        #[cfg(any(feature = "mysql", feature = "postgres"))]
+        _ => false,
     }
 }
 
 /// Looks at a database before anything is read or written: rights, settings, tables, log. Changes nothing.
 pub fn check(config: CdcConfig) -> Vec<Finding> {
     match config.engine {
-        Engine::Sqlite => crate::sqlite::cdc::check(&config.sqlite()),
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let found = crate::sqlite::cdc::check(&config.sqlite()).into_iter();
+            found.map(|found| Finding { ok: found.ok, what: found.what, fix: found.fix }).collect()
+        }
+        #[cfg(feature = "mysql")]
+        Engine::Mysql | Engine::Mariadb => answered(
+            config
+                .mysql()
+                .and_then(|settings| crate::wait::run_apart(async move { crate::mysql::findings(&settings).await })),
+        ),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => answered(
+            config
+                .postgres(&aqueduct_model::SourceContext::default())
+                .and_then(|settings| crate::wait::run_apart(async move { crate::postgres::check(&settings).await })),
+        ),
     }
+}
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn answered(findings: Result<Vec<Finding>>) -> Vec<Finding> {
+    findings
+        .unwrap_or_else(|error| vec![Finding { ok: false, what: error.chain(), fix: error.hint().map(str::to_owned) }])
 }

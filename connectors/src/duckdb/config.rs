@@ -115,7 +115,6 @@ impl SinkPlugin for DuckDbOutput {
     }
 
     fn inspect(config: Self::Config) -> Option<Result<Box<dyn Inspect>>> {
-        let soft_delete = config.mode == Mode::SoftDelete;
-        Some(Ok(Box::new(DuckDbInspect::new(config.settings(), soft_delete))))
+        Some(Ok(Box::new(DuckDbInspect::new(config.settings(), config.mode))))
     }
 }

@@ -11,7 +11,7 @@ use super::error::failed;
 use super::load::restore;
 use super::sink::{DuckDbTarget, Settings};
 use crate::sql_target::{
-    DELETED_COLUMN, Database, Dialect, Value, WrittenTable, quote_ident, recorded, written_tables,
+    Database, Dialect, Mode, Value, WrittenTable, live_rows, quote_ident, recorded, written_tables,
 };
 
 /// Row numbers per query; a batch has as many rows or, where rows were deleted, fewer.
@@ -20,7 +20,7 @@ const PAGE_ROWS: i64 = 122_880;
 /// A reading transaction over the target.
 pub(super) struct DuckDbInspect {
     settings: Settings,
-    soft_delete: bool,
+    mode: Mode,
     target: Option<DuckDbTarget>,
     tables: Vec<WrittenTable>,
     scan: Option<Scan>,
@@ -38,8 +38,8 @@ struct Scan {
 
 impl DuckDbInspect {
     /// Reads the file once it is opened.
-    pub fn new(settings: Settings, soft_delete: bool) -> Self {
-        Self { settings, soft_delete, target: None, tables: Vec::new(), scan: None }
+    pub fn new(settings: Settings, mode: Mode) -> Self {
+        Self { settings, mode, target: None, tables: Vec::new(), scan: None }
     }
 }
 
@@ -70,8 +70,8 @@ impl Inspect for DuckDbInspect {
         };
         let columns = Dialect::DuckDb.name_list(schema.fields().iter().map(|field| field.name().as_str()))?;
         let mut sql = format!("SELECT {columns} FROM {name} WHERE rowid >= ? AND rowid < ?");
-        if self.soft_delete {
-            sql.push_str(&format!(" AND {} IS DISTINCT FROM true", quote_ident(Dialect::DuckDb, DELETED_COLUMN)?));
+        if let Some(condition) = live_rows(Dialect::DuckDb, self.mode)? {
+            sql.push_str(&format!(" AND {condition}"));
         }
         self.scan = Some(Scan { sql, schema, next: 0, end, ready: Vec::new() });
         Ok(())

@@ -7,7 +7,7 @@
 use aqueduct_model::{Error, ErrorKind, Result};
 
 use super::sink::STAGE;
-use crate::sql_target::{DELETED_COLUMN, Dialect, SYNCED_COLUMN, Table, quote_ident};
+use crate::sql_target::{CURRENT_COLUMN, Dialect, Table, quote_ident};
 
 /// `<alias>.key = s.c0 AND …`, with `s` the stage.
 pub(super) fn key_condition(table: &Table, alias: &str) -> Result<String> {
@@ -20,21 +20,27 @@ pub(super) fn key_condition(table: &Table, alias: &str) -> Result<String> {
 }
 
 /// Removes (or marks) the rows that are gone.
-pub(super) fn deletes(table: &Table) -> Result<Vec<String>> {
+pub(super) fn deletes(table: &Table, moment: i64) -> Result<Vec<String>> {
     let name = quote_ident(Dialect::DuckDb, &table.name)?;
     if table.key.is_empty() {
         return Ok(vec![delete_whole_rows(table, &name)?]);
     }
     let condition = key_condition(table, "t")?;
-    Ok(vec![if table.soft_delete() {
-        let (deleted, synced) =
-            (quote_ident(Dialect::DuckDb, DELETED_COLUMN)?, quote_ident(Dialect::DuckDb, SYNCED_COLUMN)?);
-        format!(
-            "UPDATE {name} t SET {deleted} = true, {synced} = now() FROM temp.{STAGE} s WHERE NOT s.live AND {condition}"
-        )
-    } else {
-        format!("DELETE FROM {name} t USING temp.{STAGE} s WHERE NOT s.live AND {condition}")
+    Ok(vec![match table.delete_sets(Dialect::DuckDb, moment)? {
+        Some(sets) => {
+            let current = current_condition(table)?;
+            format!("UPDATE {name} t SET {sets} FROM temp.{STAGE} s WHERE NOT s.live AND {condition}{current}")
+        }
+        None => format!("DELETE FROM {name} t USING temp.{STAGE} s WHERE NOT s.live AND {condition}"),
     }])
+}
+
+/// ` AND t.is_current` of a table that keeps versions.
+pub(super) fn current_condition(table: &Table) -> Result<String> {
+    if !table.keeps_versions() {
+        return Ok(String::new());
+    }
+    Ok(format!(" AND t.{}", quote_ident(Dialect::DuckDb, CURRENT_COLUMN)?))
 }
 
 /// Without a key: as many equal rows as the stage says.
@@ -68,7 +74,7 @@ pub(super) fn upserts(table: &Table) -> Result<Vec<String>> {
     let staged: Vec<String> = (0..table.target.len()).map(|i| format!("s.c{i}")).collect();
     let insert =
         format!("INSERT INTO {name} ({columns}) SELECT {} FROM temp.{STAGE} s WHERE s.live", staged.join(", "));
-    if table.key.is_empty() {
+    if table.only_inserts() {
         return Ok(vec![insert]);
     }
     let condition = key_condition(table, "t")?;

@@ -218,10 +218,11 @@ impl Database for DuckDbTarget {
             .map(|column| Ok(format!("t.{}", quote_ident(Dialect::DuckDb, &column.name)?)))
             .collect::<Result<_>>()?;
         let sql = format!(
-            "SELECT s.n, {} FROM temp.{STAGE} s JOIN {} t ON {}",
+            "SELECT s.n, {} FROM temp.{STAGE} s JOIN {} t ON {}{}",
             columns.join(", "),
             quote_ident(Dialect::DuckDb, &table.name)?,
-            merge::key_condition(table, "t")?
+            merge::key_condition(table, "t")?,
+            merge::current_condition(table)?
         );
         let mut statement = self.connection.prepare(&sql).map_err(looking)?;
         let mut found = Vec::new();
@@ -242,7 +243,7 @@ impl Database for DuckDbTarget {
             return Ok(Vec::new());
         }
         let mut refused = self.load(table, changes)?;
-        for sql in merge::deletes(table)?.iter().filter(|_| changes.dead.is_some()) {
+        for sql in merge::deletes(table, changes.moment)?.iter().filter(|_| changes.dead.is_some()) {
             self.run(sql)?;
         }
         for (sql, reason) in constraints::violations(table)? {

@@ -6,12 +6,23 @@ use aqueduct_model::{Error, ErrorKind, Relation, RelationName, Result, SinkConte
 use arrow::datatypes::Schema;
 use serde::{Deserialize, Serialize};
 
-use super::{Database, Value};
+use super::{Database, Value, ledger};
 
 const TABLE: &str = "_aqueduct_targets";
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS _aqueduct_targets (flow TEXT NOT NULL, task TEXT NOT NULL, \
-     table_name TEXT NOT NULL, relation TEXT NOT NULL, PRIMARY KEY (flow, task, table_name))";
+/// Makes the catalog. Outside of a transaction where DDL would end it.
+pub(super) fn create(database: &mut dyn Database) -> Result<()> {
+    if ledger::exists(database, TABLE)? {
+        return Ok(());
+    }
+    let dialect = database.dialect();
+    let (name, text, options) = (dialect.name_type(), dialect.long_text_type(), dialect.table_options());
+    let sql = format!(
+        "CREATE TABLE IF NOT EXISTS {TABLE} (flow {name} NOT NULL, task {name} NOT NULL, table_name {name} NOT NULL, \
+         relation {text} NOT NULL, PRIMARY KEY (flow, task, table_name)){options}"
+    );
+    database.execute(&sql, &[]).map(drop)
+}
 
 /// A relation as text.
 #[derive(Serialize, Deserialize)]
@@ -31,14 +42,10 @@ pub(crate) struct WrittenTable {
     pub relation: Arc<Relation>,
 }
 
-/// Creates the catalog and, for a fresh flow, forgets what an earlier life of it wrote.
-pub(super) fn start(database: &mut dyn Database, context: &SinkContext, fresh: bool) -> Result<()> {
-    database.execute(CREATE, &[])?;
-    if fresh {
-        let values = [context.flow.as_str().into(), context.task.as_str().into()];
-        database.execute("DELETE FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2", &values)?;
-    }
-    Ok(())
+/// Forgets what an earlier life of a flow wrote.
+pub(super) fn forget(database: &mut dyn Database, context: &SinkContext) -> Result<()> {
+    let values = [context.flow.as_str().into(), context.task.as_str().into()];
+    database.execute("DELETE FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2", &values).map(drop)
 }
 
 /// True when this flow has written the table before.
@@ -62,10 +69,16 @@ pub(super) fn register(
     };
     let text =
         serde_json::to_string(&stored).map_err(|error| Error::bug("cannot write a relation").with_source(error))?;
-    let sql = "INSERT INTO _aqueduct_targets (flow, task, table_name, relation) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (flow, task, table_name) DO UPDATE SET relation = excluded.relation";
     let values = [context.flow.as_str().into(), context.task.as_str().into(), table.into(), Value::Text(text)];
-    database.execute(sql, &values).map(drop)
+    store(database, &values)
+}
+
+fn store(database: &mut dyn Database, values: &[Value]) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO {TABLE} (flow, task, table_name, relation) VALUES (?1, ?2, ?3, ?4) {}",
+        database.dialect().replacing("flow, task, table_name", "relation")
+    );
+    database.execute(&sql, values).map(drop)
 }
 
 /// Follows a renamed table.
@@ -78,9 +91,7 @@ pub(super) fn rename(database: &mut dyn Database, context: &SinkContext, from: &
     )?;
     database.execute(sql, &[flow.clone(), task.clone(), from.into()])?;
     if let Some(row) = rows.first() {
-        let sql = "INSERT INTO _aqueduct_targets (flow, task, table_name, relation) VALUES (?1, ?2, ?3, ?4) \
-                   ON CONFLICT (flow, task, table_name) DO UPDATE SET relation = excluded.relation";
-        database.execute(sql, &[flow, task, to.into(), row[0].clone()])?;
+        store(database, &[flow, task, to.into(), row[0].clone()])?;
     }
     Ok(())
 }
@@ -90,8 +101,7 @@ pub(super) fn rename(database: &mut dyn Database, context: &SinkContext, from: &
 /// # Errors
 /// `State` when the catalog cannot be read as one of ours.
 pub(crate) fn written_tables(database: &mut dyn Database, context: &SinkContext) -> Result<Vec<WrittenTable>> {
-    let exists = database.query(database.dialect().table_exists_query(), &[TABLE.into()])?;
-    if exists.first().is_none_or(|row| row[0] == Value::Int(0)) {
+    if !ledger::exists(database, TABLE)? {
         return Ok(Vec::new());
     }
     let sql = "SELECT table_name, relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 ORDER BY table_name";

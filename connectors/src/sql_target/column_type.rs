@@ -1,27 +1,32 @@
 //! Which type a column has in the target, and when one type holds all values of another.
 
 use aqueduct_model::{Error, ErrorKind, Result};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Field, TimeUnit};
 
-use super::Dialect;
+use super::{Dialect, mysql_type, postgres_type};
 
 /// How a target keeps a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Storage {
     /// The type in DDL.
     pub sql: String,
-    /// The Arrow type that is loaded (DuckDB); SQLite binds values of the relation's own type.
+    /// The Arrow type that is loaded (DuckDB); the others are given values of the relation's own type.
+    #[cfg_attr(not(feature = "duckdb"), allow(dead_code))]
     pub arrow: DataType,
 }
 
-/// The storage of a column.
+/// The storage of a column by its Arrow type; `key_columns` is the number of columns of the key it belongs to, or 0.
 ///
 /// # Errors
 /// `Schema` for a type that the target cannot hold without loss.
-pub(crate) fn storage_type(dialect: Dialect, column: &str, data_type: &DataType) -> Result<Storage> {
+pub(crate) fn storage(dialect: Dialect, field: &Field, key_columns: usize) -> Result<Storage> {
+    let (column, data_type) = (field.name(), field.data_type());
+    let own = |sql: Option<String>| sql.map(|sql| Storage { sql, arrow: data_type.clone() });
     let storage = match dialect {
-        Dialect::Sqlite => sqlite(data_type).map(|sql| Storage { sql: sql.to_owned(), arrow: data_type.clone() }),
+        Dialect::Sqlite => own(sqlite(data_type).map(str::to_owned)),
         Dialect::DuckDb => duckdb(data_type),
+        Dialect::MySql | Dialect::MariaDb => own(mysql_type::generic(dialect, field, key_columns)),
+        Dialect::Postgres => own(postgres_type::generic(field, key_columns > 0)),
     };
     storage.ok_or_else(|| {
         Error::new(
@@ -32,6 +37,19 @@ pub(crate) fn storage_type(dialect: Dialect, column: &str, data_type: &DataType)
             "cast or drop it before this task, for example with Mapping: {column}: \"CAST({column} AS VARCHAR)\""
         ))
     })
+}
+
+/// The storage of a column outside of a key.
+///
+/// # Errors
+/// As [`storage`].
+pub(crate) fn storage_type(dialect: Dialect, column: &str, data_type: &DataType) -> Result<Storage> {
+    storage(dialect, &Field::new(column, data_type.clone(), true), 0)
+}
+
+/// True when a field is of that Arrow extension type.
+pub(super) fn is_extension(field: &Field, name: &str) -> bool {
+    field.metadata().get("ARROW:extension:name").is_some_and(|extension| extension == name)
 }
 
 /// SQLite converts what looks like a number in a column of numeric affinity, so each type is declared with a name
@@ -107,6 +125,8 @@ pub(crate) fn holds(dialect: Dialect, actual: &str, wanted: &str) -> bool {
     match dialect {
         Dialect::Sqlite => sqlite_holds(affinity(actual), wanted),
         Dialect::DuckDb => actual == wanted || duckdb_holds(actual, wanted),
+        Dialect::MySql | Dialect::MariaDb => mysql_type::holds(actual, wanted),
+        Dialect::Postgres => postgres_type::holds(actual, wanted),
     }
 }
 
@@ -115,6 +135,8 @@ pub(crate) fn widens(dialect: Dialect, actual: &str, wanted: &str) -> bool {
     match dialect {
         Dialect::Sqlite => affinity(actual) == Affinity::Integer && wanted == "TEXT",
         Dialect::DuckDb => duckdb_holds(wanted, actual) || (wanted == "VARCHAR" && digits(actual).is_some()),
+        Dialect::MySql | Dialect::MariaDb => mysql_type::widens(actual, wanted),
+        Dialect::Postgres => postgres_type::widens(actual, wanted),
     }
 }
 

@@ -24,6 +24,11 @@ pub(crate) struct Changes {
     pub rows: Vec<RecordBatch>,
     /// The number in the sequence of images that each row ends with; `None`: the rows are the sequence itself.
     pub origins: Option<Vec<u32>>,
+    /// Microseconds since 1970, UTC: when the changes are made, for modes that mark rows.
+    pub moment: i64,
+    /// Every row is an insert at the source: likely, not surely, none is in the target yet.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only PostgreSQL loads such rows another way"))]
+    pub likely_new: bool,
 }
 
 impl Changes {

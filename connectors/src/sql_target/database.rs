@@ -69,6 +69,15 @@ pub(crate) trait Database: Send {
     /// Runs one statement; returns the number of rows that it changed.
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<usize>;
 
+    /// Runs one DDL statement in a session of its own, while a transaction of this one is open. Only for targets whose
+    /// DDL ends transactions.
+    ///
+    /// # Errors
+    /// `Unavailable` when the open transaction itself is in its way.
+    fn execute_beside(&mut self, _sql: &str) -> Result<()> {
+        Err(Error::bug("DDL of this target belongs into the transaction"))
+    }
+
     /// Runs one query of few rows.
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>>;
 

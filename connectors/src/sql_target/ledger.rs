@@ -9,21 +9,44 @@ use super::{Database, Value, fault};
 
 const TABLE: &str = "_aqueduct_commits";
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS _aqueduct_commits (flow TEXT NOT NULL, task TEXT NOT NULL, \
-     token BIGINT NOT NULL, epoch BIGINT NOT NULL, positions TEXT NOT NULL, committed_at TEXT NOT NULL, \
-     PRIMARY KEY (flow, task))";
+/// Makes the ledger. Outside of a transaction where DDL would end it.
+pub(super) fn create(database: &mut dyn Database) -> Result<()> {
+    if exists(database, TABLE)? {
+        return Ok(());
+    }
+    let dialect = database.dialect();
+    if let Some(lock) = dialect.lock_for_ddl() {
+        database.query(lock, &[])?;
+    }
+    let (name, text, options) = (dialect.name_type(), dialect.long_text_type(), dialect.table_options());
+    let sql = format!(
+        "CREATE TABLE IF NOT EXISTS {TABLE} (flow {name} NOT NULL, task {name} NOT NULL, token BIGINT NOT NULL, \
+         epoch BIGINT NOT NULL, positions {text} NOT NULL, committed_at {name} NOT NULL, \
+         PRIMARY KEY (flow, task)){options}"
+    );
+    database.execute(&sql, &[]).map(drop)
+}
+
+/// True when the target has a table of that name.
+pub(super) fn exists(database: &mut dyn Database, table: &str) -> Result<bool> {
+    let rows = database.query(database.dialect().table_exists_query(), &[table.into()])?;
+    Ok(rows.first().is_some_and(|row| row[0] != Value::Int(0)))
+}
 
 /// What an earlier run recorded, if anything.
 ///
 /// # Errors
 /// `State` when the row cannot be read as one of ours.
 pub(crate) fn recorded(database: &mut dyn Database, context: &SinkContext) -> Result<Option<Recorded>> {
-    let exists = database.query(database.dialect().table_exists_query(), &[TABLE.into()])?;
-    if exists.first().is_none_or(|row| row[0] == Value::Int(0)) {
+    if !exists(database, TABLE)? {
         return Ok(None);
     }
-    let sql = "SELECT token, epoch, positions FROM _aqueduct_commits WHERE flow = ?1 AND task = ?2";
-    let rows = database.query(sql, &[context.flow.as_str().into(), context.task.as_str().into()])?;
+    read(database, context, "")
+}
+
+fn read(database: &mut dyn Database, context: &SinkContext, lock: &str) -> Result<Option<Recorded>> {
+    let sql = format!("SELECT token, epoch, positions FROM {TABLE} WHERE flow = ?1 AND task = ?2{lock}");
+    let rows = database.query(&sql, &[context.flow.as_str().into(), context.task.as_str().into()])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let number = |value: &Value| Ok::<_, Error>(value.int()?.cast_unsigned());
     let positions = serde_json::from_str(row[2].text()?).map_err(|error| {
@@ -35,8 +58,8 @@ pub(crate) fn recorded(database: &mut dyn Database, context: &SinkContext) -> Re
 
 /// Makes this run the only writer. To be called inside a transaction; returns true for a flow that is new here.
 ///
-/// `seen` is what the row was when the claim was decided on: a writer that was cut off may have committed one more
-/// epoch since, and its rows must not be written again.
+/// `seen` is what the row was when the decision to claim was made: a writer that was cut off may have committed one
+/// more epoch since, and its rows must not be written again.
 ///
 /// # Errors
 /// `State` when the recorded token is not lower; `Unavailable` when the row moved since.
@@ -46,10 +69,10 @@ pub(super) fn claim(
     claim: &Claim,
     seen: Option<&Recorded>,
 ) -> Result<bool> {
-    database.execute(CREATE, &[])?;
-    let current = recorded(database, context)?;
-    let fenced = current.as_ref().is_some_and(|current| current.token >= claim.token);
-    if !fenced && current.as_ref() != seen {
+    let lock = database.dialect().for_update();
+    let current = read(database, context, lock)?;
+    let newer = current.as_ref().is_some_and(|current| current.token >= claim.token);
+    if !newer && current.as_ref() != seen {
         return Err(Error::new(
             ErrorKind::Unavailable,
             format!("flow {} task {}: the target moved while it was claimed", context.flow, context.task),
@@ -80,6 +103,21 @@ pub(super) fn claim(
         ));
     }
     Ok(false)
+}
+
+/// Checks that no other writer has taken over, before something that no transaction can undo.
+///
+/// # Errors
+/// `State` when one has.
+pub(super) fn still_ours(database: &mut dyn Database, context: &SinkContext, token: Token) -> Result<()> {
+    match read(database, context, "")? {
+        Some(current) if current.token == token => Ok(()),
+        _ => Err(Error::new(
+            ErrorKind::State,
+            format!("flow {} task {}: another daemon has taken over this target", context.flow, context.task),
+        )
+        .with_hint("stop one of the two daemons; the one that was started last goes on")),
+    }
 }
 
 /// Moves from the previous epoch to this one, inside the transaction of the epoch's rows.

@@ -20,6 +20,33 @@ pub enum Mode {
     Mirror,
     /// As `upsert`, but a deleted row stays with `_cdc_deleted` set. Needs a key.
     SoftDelete,
+    /// Keeps every version of a row (slowly changing dimension, type 2): a change closes the current version
+    /// (`valid_to`, `is_current`) and inserts the new one, a delete only closes. Needs a key.
+    Scd2,
+}
+
+impl Mode {
+    /// Rows of one key may be there several times.
+    pub(crate) fn repeats_keys(self) -> bool {
+        matches!(self, Self::Append | Self::Scd2)
+    }
+
+    /// Needs a key to do what it says.
+    pub(crate) fn needs_key(self) -> bool {
+        matches!(self, Self::SoftDelete | Self::Scd2)
+    }
+
+    /// The name in a flow file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Upsert => "upsert",
+            Self::Replace => "replace",
+            Self::Mirror => "mirror",
+            Self::SoftDelete => "soft_delete",
+            Self::Scd2 => "scd2",
+        }
+    }
 }
 
 /// What to do when a table changes its columns.

@@ -61,5 +61,5 @@ pub(super) fn net(images: &Images) -> Result<(Changes, Vec<(u32, String)>)> {
     }
     let dead = if dead.is_empty() { None } else { Some(images.take(&columns, &dead)?) };
     let taken = if rows.is_empty() { Vec::new() } else { vec![images.take(&columns, &rows)?] };
-    Ok((Changes { dead, dead_counts, rows: taken, origins: Some(rows) }, refused))
+    Ok((Changes { dead, dead_counts, rows: taken, origins: Some(rows), ..Changes::default() }, refused))
 }

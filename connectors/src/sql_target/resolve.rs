@@ -8,13 +8,13 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosec
 
 use super::compaction::{Base, Changes, Folded, Image, MISSING, Slot};
 use super::images::Images;
-use super::{Database, Table};
+use super::{Database, Table, versions};
 
 /// The target's rows that images are laid over.
-struct Stored {
-    rows: RecordBatch,
+pub(super) struct Stored {
+    pub rows: RecordBatch,
     /// By the row of the sequence whose key was looked up: the row in `rows`.
-    by_key_row: HashMap<u32, usize>,
+    pub by_key_row: HashMap<u32, usize>,
 }
 
 /// Makes the changes of a keyed table. Rows that cannot be completed are added to `folded.refused`.
@@ -24,6 +24,9 @@ pub(super) fn resolve(
     images: &Images,
     folded: &mut Folded,
 ) -> Result<Changes> {
+    if table.keeps_versions() {
+        return versions::resolve(database, table, images, folded);
+    }
     let soft = table.soft_delete();
     let dead: Vec<u32> = folded
         .slots
@@ -38,28 +41,15 @@ pub(super) fn resolve(
         && !soft
         && folded.refused.is_empty();
     if untouched {
-        return Ok(Changes { dead, rows: images.batches(), ..Changes::default() });
+        let likely_new = images.append_only();
+        return Ok(Changes { dead, rows: images.batches(), likely_new, ..Changes::default() });
     }
     let stored = look_up(database, table, images, folded)?;
     let (slots, refused) = (&folded.slots, &mut folded.refused);
-    let mut kept: Vec<(&Slot, &Image)> = Vec::with_capacity(slots.len());
-    for slot in slots {
-        let Some(image) = &slot.image else { continue };
-        match image.base {
-            Base::Stored { key_row, required: true }
-                if is_missing(image)
-                    && !stored.as_ref().is_some_and(|stored| stored.by_key_row.contains_key(&key_row)) =>
-            {
-                refused.push((
-                    image.row,
-                    "it updates a row that the target does not have, and has not all columns".to_owned(),
-                ));
-            }
-            _ => kept.push((slot, image)),
-        }
-    }
+    let kept = usable(slots, stored.as_ref(), refused);
+    let moment = chrono::Utc::now().timestamp_micros();
     if kept.is_empty() {
-        return Ok(Changes { dead, ..Changes::default() });
+        return Ok(Changes { dead, moment, ..Changes::default() });
     }
     let mut columns = Vec::with_capacity(table.columns.fields().len());
     for column in 0..images.schema().fields().len() {
@@ -67,13 +57,34 @@ pub(super) fn resolve(
     }
     if soft {
         columns.push(Arc::new(BooleanArray::from_iter(kept.iter().map(|(slot, _)| Some(!slot.live)))) as ArrayRef);
-        let now = chrono::Utc::now().timestamp_micros();
-        columns.push(Arc::new(TimestampMicrosecondArray::from_value(now, kept.len()).with_timezone("UTC")));
+        columns.push(Arc::new(TimestampMicrosecondArray::from_value(moment, kept.len()).with_timezone("UTC")));
     }
     let rows = RecordBatch::try_new(table.columns.clone(), columns)
         .map_err(|error| Error::bug(format!("cannot assemble rows of {}", table.name)).with_source(error))?;
     let origins = kept.iter().map(|(_, image)| image.row).collect();
-    Ok(Changes { dead, rows: vec![rows], origins: Some(origins), ..Changes::default() })
+    Ok(Changes { dead, rows: vec![rows], origins: Some(origins), moment, ..Changes::default() })
+}
+
+/// The images whose values are all known, or in the target.
+pub(super) fn usable<'a>(
+    slots: &'a [Slot],
+    stored: Option<&Stored>,
+    refused: &mut Vec<(u32, String)>,
+) -> Vec<(&'a Slot, &'a Image)> {
+    let mut kept = Vec::with_capacity(slots.len());
+    for slot in slots {
+        let Some(image) = &slot.image else { continue };
+        match image.base {
+            Base::Stored { key_row, required: true }
+                if is_missing(image) && !stored.is_some_and(|stored| stored.by_key_row.contains_key(&key_row)) =>
+            {
+                let reason = "it updates a row that the target does not have, and has not all columns";
+                refused.push((image.row, reason.to_owned()));
+            }
+            _ => kept.push((slot, image)),
+        }
+    }
+    kept
 }
 
 fn is_missing(image: &Image) -> bool {
@@ -92,16 +103,31 @@ fn look_up(database: &mut dyn Database, table: &Table, images: &Images, folded: 
             Base::Nothing => None,
         })
         .collect();
+    stored(database, table, images, &key_rows)
+}
+
+/// Reads the target's rows that have the keys of those rows of the sequence.
+pub(super) fn stored(
+    database: &mut dyn Database,
+    table: &Table,
+    images: &Images,
+    key_rows: &[u32],
+) -> Result<Option<Stored>> {
     if key_rows.is_empty() {
         return Ok(None);
     }
-    let (rows, found) = database.lookup(table, &images.take(&table.key, &key_rows)?)?;
+    let (rows, found) = database.lookup(table, &images.take(&table.key, key_rows)?)?;
     let by_key_row = found.into_iter().enumerate().map(|(row, key)| (key_rows[key], row)).collect();
     Ok(Some(Stored { rows, by_key_row }))
 }
 
 /// One column of the rows to write.
-fn assemble(images: &Images, stored: Option<&Stored>, column: usize, kept: &[(&Slot, &Image)]) -> Result<ArrayRef> {
+pub(super) fn assemble(
+    images: &Images,
+    stored: Option<&Stored>,
+    column: usize,
+    kept: &[(&Slot, &Image)],
+) -> Result<ArrayRef> {
     let mut sources: Vec<&dyn Array> = images.column(column);
     let null = new_null_array(images.schema().field(column).data_type(), 1);
     let null_at = (sources.len(), 0);

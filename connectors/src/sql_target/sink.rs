@@ -1,14 +1,16 @@
 //! The transactional sink: buffers an epoch, then commits it whole together with the ledger's row.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aqueduct_model::{
-    BadRow, BadRows, Batch, Claim, Cut, Epoch, Error, ErrorKind, PreparedCommit, Recorded, Result, SchemaChange, Sink,
-    SinkContext, SinkInput, Token,
+    BadRow, BadRows, Batch, Change, Claim, Cut, Epoch, Error, ErrorKind, PreparedCommit, Recorded, Relation, Result,
+    SchemaChange, Sink, SinkContext, SinkInput, Token,
 };
 use async_trait::async_trait;
 
 use super::compaction::{FoldMode, fold};
+use super::early::{EarlyChange, EarlyChanges};
 use super::images::Images;
 use super::preparation::Preparation;
 use super::{Changes, Database, Mode, Table, TargetOptions, catalog, fault, ledger, multiset, resolve};
@@ -26,11 +28,14 @@ pub(crate) struct SqlSink {
     connect: Connect,
     database: Option<Box<dyn Database>>,
     context: SinkContext,
-    /// What the ledger said when the target was opened.
-    found: Option<Recorded>,
     token: Token,
     committed: Epoch,
+    /// What the ledger said when the target was opened.
+    seen: Option<Recorded>,
     in_transaction: bool,
+    /// DDL ended the transaction: what was in it is gone.
+    rolled_back: bool,
+    early: EarlyChanges,
     /// Tables that are ready, by their name in the target.
     tables: HashMap<String, Table>,
     /// What was written and not yet applied, in order.
@@ -47,10 +52,12 @@ impl SqlSink {
             connect,
             database: None,
             context: SinkContext::default(),
-            found: None,
             token: Token::default(),
             committed: Epoch::default(),
+            seen: None,
             in_transaction: false,
+            rolled_back: false,
+            early: EarlyChanges::default(),
             tables: HashMap::new(),
             pending: Vec::new(),
             pending_bytes: 0,
@@ -88,14 +95,52 @@ impl SqlSink {
         })
     }
 
+    fn take_ledger(&mut self, claim: &Claim) -> Result<bool> {
+        let (context, seen) = (self.context.clone(), self.seen.take());
+        let fresh = ledger::claim(self.database()?, &context, claim, seen.as_ref())?;
+        if fresh {
+            catalog::forget(self.database()?, &context)?;
+        }
+        Ok(fresh)
+    }
+
+    fn create_bookkeeping(&mut self) -> Result<()> {
+        let database = self.database()?;
+        ledger::create(database)?;
+        catalog::create(database)?;
+        if database.dialect().ddl_commits() {
+            EarlyChanges::create(database)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what a run before this one did early; finishes what it was in the middle of.
+    fn settle_early(&mut self, fresh: bool) -> Result<()> {
+        let Some(database) = &mut self.database else { return Err(Error::bug("a sink lost its connection")) };
+        self.early = EarlyChanges::load(database.as_mut(), &self.context)?;
+        if fresh {
+            return self.early.clear(database.as_mut(), &self.context);
+        }
+        let Some(step) = self.early.in_doubt() else { return Ok(()) };
+        self.preparation()?.step(&step)?;
+        match &mut self.database {
+            Some(database) => self.early.done(database.as_mut(), &self.context),
+            None => Err(Error::bug("a sink lost its connection")),
+        }
+    }
+
     /// Brings everything that is buffered into the transaction.
     fn drain(&mut self, bad: &mut BadRows) -> Result<()> {
-        self.begin()?;
+        let inputs = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         self.pending_rows = 0;
+        if self.database()?.dialect().ddl_commits() {
+            self.reshape(&inputs)?;
+        }
+        self.begin()?;
         // Batches of one table between two DDL statements form one group, however they interleave with other tables.
         let mut groups: Vec<(String, Vec<Batch>)> = Vec::new();
-        for input in std::mem::take(&mut self.pending) {
+        for input in inputs {
             match input {
                 SinkInput::Batch(batch) => self.gather(batch, &mut groups, bad)?,
                 SinkInput::Schema(change) => self.follow(&change, &mut groups, bad)?,
@@ -116,10 +161,11 @@ impl SqlSink {
     }
 
     fn gather(&mut self, batch: Batch, groups: &mut Vec<(String, Vec<Batch>)>, bad: &mut BadRows) -> Result<()> {
-        let name = self.options.table_name(batch.relation().name());
+        let name = self.preparation()?.place(batch.relation()).table;
         if !self.tables.get(&name).is_some_and(|table| table.takes(batch.relation())) {
             self.apply_group(&name, groups, bad)?;
-            let table = self.preparation()?.prepare(&name, batch.relation())?;
+            let table = self.preparation()?.prepare(batch.relation())?;
+            self.require_transaction()?;
             self.tables.insert(name.clone(), table);
         }
         match groups.iter_mut().find(|(group, _)| *group == name) {
@@ -135,7 +181,15 @@ impl SqlSink {
         groups: &mut Vec<(String, Vec<Batch>)>,
         bad: &mut BadRows,
     ) -> Result<()> {
-        let name = self.options.table_name(change.relation.name());
+        let step = EarlyChange::of(&self.options, change);
+        if self.database()?.dialect().ddl_commits() && step.is_some() {
+            // Rows of this and of other tables were grouped by the names that tables have in the end.
+            for (name, batches) in std::mem::take(groups) {
+                self.apply(&name, batches, bad)?;
+            }
+            self.tables.clear();
+        }
+        let name = self.preparation()?.place(&change.relation).table;
         self.apply_group(&name, groups, bad)?;
         if let aqueduct_model::Change::RenameTable { from } = &change.change {
             let from = self.options.table_name(from);
@@ -143,14 +197,106 @@ impl SqlSink {
             self.tables.remove(&from);
         }
         self.tables.remove(&name);
-        self.preparation()?.follow(&name, change)
+        let early = step.is_some_and(|step| self.early.pass(&step));
+        self.preparation()?.follow(change, early)?;
+        self.require_transaction()
+    }
+
+    /// Does the DDL of the inputs before their transaction begins: see `early`.
+    fn reshape(&mut self, inputs: &[SinkInput]) -> Result<()> {
+        // What was done before a crash is passed over where the stream comes to it again.
+        let mut ahead: Vec<EarlyChange> = self.early.iter().cloned().collect();
+        for input in inputs {
+            match input {
+                SinkInput::Batch(batch) => {
+                    let name = self.options.table_name(batch.relation().name());
+                    let known = self.tables.get(&name).is_some_and(|table| table.takes(batch.relation()));
+                    if !known && ahead.is_empty() {
+                        self.shape_as_it_is(batch.relation())?;
+                    }
+                }
+                SinkInput::Schema(change) => self.reshape_for(change, &mut ahead)?,
+            }
+        }
+        self.require_transaction()
+    }
+
+    fn reshape_for(&mut self, change: &SchemaChange, ahead: &mut Vec<EarlyChange>) -> Result<()> {
+        let name = self.options.table_name(change.relation.name());
+        if matches!(change.change, Change::Truncate | Change::DropTable) {
+            return Ok(());
+        }
+        if !matches!(change.change, Change::CreateTable) && !self.preparation()?.evolves(&name, &change.change)? {
+            return Ok(());
+        }
+        let context = self.context.clone();
+        if let Some(step) = EarlyChange::of(&self.options, change) {
+            if let Some(at) = ahead.iter().position(|other| *other == step) {
+                ahead.remove(at);
+                return Ok(());
+            }
+            self.undo()?;
+            let token = self.token;
+            ledger::still_ours(self.database()?, &context, token)?;
+            let Some(database) = &mut self.database else { return Err(Error::bug("a sink lost its connection")) };
+            self.early.intend(database.as_mut(), &context, step.clone())?;
+            fault::point("ddl.early_before", &context.flow)?;
+            self.preparation()?.step(&step)?;
+            fault::point("ddl.early_after", &context.flow)?;
+            let Some(database) = &mut self.database else { return Err(Error::bug("a sink lost its connection")) };
+            self.early.done(database.as_mut(), &context)?;
+        }
+        if ahead.is_empty() { self.shape_as_it_is(&change.relation) } else { Ok(()) }
+    }
+
+    /// Shapes a table for a relation to which no change of the target is still to come.
+    fn shape_as_it_is(&mut self, relation: &Arc<Relation>) -> Result<()> {
+        let none = EarlyChanges::default();
+        match &mut self.database {
+            Some(database) => Preparation {
+                database: database.as_mut(),
+                options: &self.options,
+                context: &self.context,
+                early: &none,
+                in_transaction: &mut self.in_transaction,
+                rolled_back: &mut self.rolled_back,
+            }
+            .shape(relation),
+            None => Err(Error::bug("a sink was written before it was claimed")),
+        }
+    }
+
+    /// Ends a transaction with rows in it before DDL would commit it.
+    fn undo(&mut self) -> Result<()> {
+        if self.in_transaction {
+            self.database()?.execute("ROLLBACK", &[])?;
+            self.in_transaction = false;
+            self.rolled_back = true;
+        }
+        Ok(())
+    }
+
+    /// Fails when DDL ended the transaction that had rows of the epoch in it. They come again: by then the DDL is done.
+    fn require_transaction(&mut self) -> Result<()> {
+        if !self.rolled_back {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "a table was changed in the middle of a large epoch; the epoch is written again from its beginning",
+        ))
     }
 
     fn preparation(&mut self) -> Result<Preparation<'_>> {
         match &mut self.database {
-            Some(database) => {
-                Ok(Preparation { database: database.as_mut(), options: &self.options, context: &self.context })
-            }
+            Some(database) => Ok(Preparation {
+                database: database.as_mut(),
+                options: &self.options,
+                context: &self.context,
+                early: &self.early,
+                in_transaction: &mut self.in_transaction,
+                rolled_back: &mut self.rolled_back,
+            }),
             None => Err(Error::bug("a sink was written before it was claimed")),
         }
     }
@@ -204,7 +350,7 @@ fn compact(
             .with_setting("mode")
             .with_hint("use `mode: upsert` to keep the target in step, or drop changes before this task with Filter"));
         }
-        return Ok((Changes { rows: images.batches(), ..Changes::default() }, Vec::new()));
+        return Ok((Changes { rows: images.batches(), likely_new: true, ..Changes::default() }, Vec::new()));
     }
     if table.key.is_empty() {
         return multiset::net(images);
@@ -225,7 +371,7 @@ impl Sink for SqlSink {
         let Some(mut database) = (self.connect)(false)? else { return Ok(None) };
         let recorded = ledger::recorded(database.as_mut(), context)?;
         self.database = Some(database);
-        self.found.clone_from(&recorded);
+        self.seen.clone_from(&recorded);
         Ok(recorded)
     }
 
@@ -233,15 +379,27 @@ impl Sink for SqlSink {
         // Opened anew for writing: `open` was to change nothing, and a file that did not exist may be created now.
         self.database = None;
         self.database = (self.connect)(true)?;
+        let ddl_commits = self.database()?.dialect().ddl_commits();
+        if ddl_commits {
+            self.create_bookkeeping()?;
+        }
         self.begin()?;
-        let (context, found) = (self.context.clone(), self.found.clone());
-        let database = self.database()?;
-        let fresh = ledger::claim(database, &context, claim, found.as_ref())?;
-        catalog::start(database, &context, fresh)?;
+        if !ddl_commits {
+            self.create_bookkeeping()?;
+        }
+        let fresh = match self.take_ledger(claim) {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                // Nobody is to wait for the row that was locked; the error is what counts.
+                let _closed_otherwise = self.database()?.execute("ROLLBACK", &[]);
+                self.in_transaction = false;
+                return Err(error);
+            }
+        };
         self.commit_transaction()?;
         self.token = claim.token;
         self.committed = claim.cut.epoch;
-        Ok(())
+        if ddl_commits { self.settle_early(fresh) } else { Ok(()) }
     }
 
     async fn write(&mut self, input: SinkInput, bad: &mut BadRows) -> Result<()> {
@@ -264,6 +422,9 @@ impl Sink for SqlSink {
         fault::point("sink.flush", &self.context.flow)?;
         self.drain(bad)?;
         let (context, token, previous) = (self.context.clone(), self.token, self.committed);
+        if let Some(database) = &mut self.database {
+            self.early.commit(database.as_mut(), &context)?;
+        }
         ledger::advance(self.database()?, &context, token, previous, cut)?;
         fault::point("sink.commit_before", &self.context.flow)?;
         self.commit_transaction()?;

@@ -6,26 +6,34 @@ use aqueduct_model::{Relation, Result};
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::preparation::{Wanted, find, refused_change};
-use super::{Database, Mode, Value};
+use super::{Database, Dialect, Mode, Value, quote_ident};
 
 /// The soft-delete mark.
 pub(crate) const DELETED_COLUMN: &str = "_cdc_deleted";
 /// When a row was last written, in soft deletion.
 pub(crate) const SYNCED_COLUMN: &str = "_cdc_synced_at";
+/// When a version was written, in `scd2`.
+pub(crate) const VALID_FROM_COLUMN: &str = "valid_from";
+/// When it was closed; NULL while it is the current one.
+pub(crate) const VALID_TO_COLUMN: &str = "valid_to";
+/// True of the current version.
+pub(crate) const CURRENT_COLUMN: &str = "is_current";
 
 /// A column as the target has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TargetColumn {
     /// Its name, spelled as there.
     pub name: String,
-    /// Its declared type, in capitals.
+    /// Its declared type; SQLite's and DuckDB's in capitals.
     pub sql: String,
     /// It refuses NULL.
     pub not_null: bool,
     /// It has a default.
     pub has_default: bool,
-    /// It is part of the primary key (SQLite only).
+    /// It is part of the primary key (not known of DuckDB).
     pub primary_key: bool,
+    /// How its texts are compared (MySQL only).
+    pub collation: Option<String>,
 }
 
 /// A table that is ready to be written.
@@ -39,7 +47,7 @@ pub(crate) struct Table {
     pub taken: Vec<usize>,
     /// The taken columns.
     data: SchemaRef,
-    /// All columns that are written: the taken ones, then those of soft deletion.
+    /// All columns that are written: the taken ones, then those of the mode.
     pub columns: SchemaRef,
     /// The columns in the target, one per entry of `columns`.
     pub target: Vec<TargetColumn>,
@@ -66,6 +74,36 @@ impl Table {
         self.mode == Mode::SoftDelete
     }
 
+    /// True when old versions of a row stay.
+    pub fn keeps_versions(&self) -> bool {
+        self.mode == Mode::Scd2
+    }
+
+    /// True when rows are inserted, whatever is there.
+    pub fn only_inserts(&self) -> bool {
+        self.key.is_empty() || self.keeps_versions()
+    }
+
+    /// What a delete of a keyed table sets instead of deleting.
+    pub fn delete_sets(&self, dialect: Dialect, moment: i64) -> Result<Option<String>> {
+        let sets = |columns: [(&str, String); 2]| {
+            let parts: Result<Vec<String>> = columns
+                .into_iter()
+                .map(|(name, value)| Ok(format!("{} = {value}", quote_ident(dialect, name)?)))
+                .collect();
+            Ok(Some(parts?.join(", ")))
+        };
+        match self.mode {
+            Mode::SoftDelete => {
+                sets([(DELETED_COLUMN, dialect.true_literal().to_owned()), (SYNCED_COLUMN, dialect.moment(moment))])
+            }
+            Mode::Scd2 => {
+                sets([(CURRENT_COLUMN, dialect.false_literal().to_owned()), (VALID_TO_COLUMN, dialect.moment(moment))])
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// True when rows of this relation can be written as the table stands.
     pub fn takes(&self, relation: &Arc<Relation>) -> bool {
         Arc::ptr_eq(&self.relation, relation)
@@ -83,20 +121,38 @@ impl Table {
     }
 }
 
+/// The condition that leaves out rows that a mode marks as gone.
+pub(crate) fn live_rows(dialect: Dialect, mode: Mode) -> Result<Option<String>> {
+    Ok(match mode {
+        Mode::SoftDelete => {
+            let deleted = quote_ident(dialect, DELETED_COLUMN)?;
+            Some(format!("({deleted} IS NULL OR NOT {deleted})"))
+        }
+        Mode::Scd2 => Some(quote_ident(dialect, CURRENT_COLUMN)?),
+        _ => None,
+    })
+}
+
 /// True when both name the same columns, in any order and without case.
-pub(super) fn same_names(set: &[String], names: &[&str]) -> bool {
+pub(crate) fn same_names(set: &[String], names: &[&str]) -> bool {
     set.len() == names.len() && names.iter().all(|name| set.iter().any(|other| other.eq_ignore_ascii_case(name)))
+}
+
+/// What rows must meet in the target: see [`Table::unique`] and [`Table::checks`].
+pub(super) struct Rules {
+    pub unique: Vec<Vec<String>>,
+    pub checks: Vec<String>,
 }
 
 /// Puts a table together from what is wanted and what is there.
 pub(super) fn build(
+    dialect: Dialect,
     name: &str,
     relation: &Arc<Relation>,
     kept: &[&Wanted],
     existing: &[TargetColumn],
     mode: Mode,
-    unique: Vec<Vec<String>>,
-    checks: Vec<String>,
+    rules: Rules,
 ) -> Result<Table> {
     let fields: Vec<_> =
         // Whether a NULL is welcome is the target's business; an old row's image may lack values.
@@ -110,7 +166,7 @@ pub(super) fn build(
         }
     }
     let target: Vec<TargetColumn> =
-        kept.iter().filter_map(|column| find(existing, column.field.name()).cloned()).collect();
+        kept.iter().filter_map(|column| find(dialect, existing, &column.name).cloned()).collect();
     Ok(Table {
         name: name.to_owned(),
         relation: relation.clone(),
@@ -121,22 +177,24 @@ pub(super) fn build(
         target,
         key,
         mode,
-        unique,
-        checks,
+        unique: rules.unique,
+        checks: rules.checks,
     })
 }
 
 /// The columns of a table; empty when there is none.
 pub(super) fn read_columns(database: &mut dyn Database, table: &str) -> Result<Vec<TargetColumn>> {
     let rows = database.query(database.dialect().columns_query(), &[table.into()])?;
+    let is_embedded = matches!(database.dialect(), Dialect::Sqlite | Dialect::DuckDb);
     rows.iter()
         .map(|row| {
             Ok(TargetColumn {
                 name: row[0].text()?.to_owned(),
-                sql: row[1].text()?.to_ascii_uppercase(),
+                sql: if is_embedded { row[1].text()?.to_ascii_uppercase() } else { row[1].text()?.to_owned() },
                 not_null: row[2].int()? != 0,
                 has_default: row[3].int()? != 0,
                 primary_key: row[4].int()? != 0,
+                collation: row[5].text().ok().map(str::to_owned),
             })
         })
         .collect()

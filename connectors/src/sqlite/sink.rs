@@ -12,9 +12,7 @@ use tracing::warn;
 use super::connection::failed;
 use super::sink_reader::Reader;
 use super::sink_values::Cells;
-use crate::sql_target::{
-    Changes, DELETED_COLUMN, Database, Dialect, Refused, SYNCED_COLUMN, Table, Value, quote_ident,
-};
+use crate::sql_target::{CURRENT_COLUMN, Changes, Database, Dialect, Refused, Table, Value, quote_ident};
 
 /// How many prepared statements a connection keeps: three per table of a large flow.
 const STATEMENTS_KEPT: usize = 256;
@@ -120,7 +118,10 @@ impl Database for SqliteTarget {
         let columns =
             Dialect::Sqlite.name_list(table.target.iter().take(table.taken.len()).map(|c| c.name.as_str()))?;
         let condition = conditions(table.key_names(), "=")?;
-        let sql = format!("SELECT {columns} FROM {} WHERE {condition}", quote_ident(Dialect::Sqlite, &table.name)?);
+        let mut sql = format!("SELECT {columns} FROM {} WHERE {condition}", quote_ident(Dialect::Sqlite, &table.name)?);
+        if table.keeps_versions() {
+            sql.push_str(&format!(" AND {}", quote_ident(Dialect::Sqlite, CURRENT_COLUMN)?));
+        }
         let mut statement = self.connection.prepare_cached(&sql).map_err(statement_failed)?;
         let cells = Cells::new(keys)?;
         let mut reader = Reader::new(&table.data_columns())?;
@@ -138,7 +139,8 @@ impl Database for SqliteTarget {
 
     fn apply(&mut self, table: &Table, changes: &Changes) -> Result<Vec<Refused>> {
         if let Some(dead) = &changes.dead {
-            let mut statement = self.connection.prepare_cached(&delete_sql(table)?).map_err(statement_failed)?;
+            let mut statement =
+                self.connection.prepare_cached(&delete_sql(table, changes.moment)?).map_err(statement_failed)?;
             let cells = Cells::new(dead)?;
             for row in 0..dead.num_rows() {
                 cells.bind(&mut statement, row, 1).map_err(statement_failed)?;
@@ -230,7 +232,7 @@ fn insert_sql(table: &Table) -> Result<String> {
     let places: Vec<String> = (1..=table.target.len()).map(|i| format!("?{i}")).collect();
     let mut sql =
         format!("INSERT INTO {} ({columns}) VALUES ({})", quote_ident(dialect, &table.name)?, places.join(", "));
-    if table.key.is_empty() {
+    if table.only_inserts() {
         return Ok(sql);
     }
     let updates: Vec<String> = (0..table.target.len())
@@ -245,7 +247,7 @@ fn insert_sql(table: &Table) -> Result<String> {
     Ok(sql)
 }
 
-fn delete_sql(table: &Table) -> Result<String> {
+fn delete_sql(table: &Table, moment: i64) -> Result<String> {
     let dialect = Dialect::Sqlite;
     let name = quote_ident(dialect, &table.name)?;
     if table.key.is_empty() {
@@ -257,11 +259,12 @@ fn delete_sql(table: &Table) -> Result<String> {
         ));
     }
     let condition = conditions(table.key_names(), "=")?;
-    Ok(if table.soft_delete() {
-        let (deleted, synced) = (quote_ident(dialect, DELETED_COLUMN)?, quote_ident(dialect, SYNCED_COLUMN)?);
-        format!("UPDATE {name} SET {deleted} = 1, {synced} = {} WHERE {condition}", dialect.now())
-    } else {
-        format!("DELETE FROM {name} WHERE {condition}")
+    Ok(match table.delete_sets(dialect, moment)? {
+        Some(sets) if table.keeps_versions() => {
+            format!("UPDATE {name} SET {sets} WHERE {condition} AND {}", quote_ident(dialect, CURRENT_COLUMN)?)
+        }
+        Some(sets) => format!("UPDATE {name} SET {sets} WHERE {condition}"),
+        None => format!("DELETE FROM {name} WHERE {condition}"),
     })
 }
 

@@ -94,7 +94,6 @@ impl SinkPlugin for SqliteOutput {
     }
 
     fn inspect(config: Self::Config) -> Option<Result<Box<dyn Inspect>>> {
-        let soft_delete = config.mode == Mode::SoftDelete;
-        Some(Ok(Box::new(SqliteInspect::new(config.path, config.busy_timeout.0, soft_delete))))
+        Some(Ok(Box::new(SqliteInspect::new(config.path, config.busy_timeout.0, config.mode))))
     }
 }

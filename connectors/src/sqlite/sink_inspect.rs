@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use super::connection::failed;
 use super::sink::{Open, SqliteTarget, rowid_name};
 use super::sink_reader::Reader;
-use crate::sql_target::{DELETED_COLUMN, Database, Dialect, WrittenTable, quote_ident, recorded, written_tables};
+use crate::sql_target::{Database, Dialect, Mode, WrittenTable, live_rows, quote_ident, recorded, written_tables};
 
 /// Rows per batch.
 const PAGE_ROWS: usize = 8_192;
@@ -21,7 +21,7 @@ const PAGE_ROWS: usize = 8_192;
 pub(super) struct SqliteInspect {
     path: PathBuf,
     busy_timeout: Duration,
-    soft_delete: bool,
+    mode: Mode,
     target: Option<SqliteTarget>,
     tables: Vec<WrittenTable>,
     scan: Option<Scan>,
@@ -37,8 +37,8 @@ struct Scan {
 
 impl SqliteInspect {
     /// Reads the file once it is opened.
-    pub fn new(path: PathBuf, busy_timeout: Duration, soft_delete: bool) -> Self {
-        Self { path, busy_timeout, soft_delete, target: None, tables: Vec::new(), scan: None }
+    pub fn new(path: PathBuf, busy_timeout: Duration, mode: Mode) -> Self {
+        Self { path, busy_timeout, mode, target: None, tables: Vec::new(), scan: None }
     }
 
     fn scan(&self, table: &WrittenTable) -> Result<Scan> {
@@ -50,8 +50,8 @@ impl SqliteInspect {
             Dialect::Sqlite.name_list(names())?,
             quote_ident(Dialect::Sqlite, &table.table)?
         );
-        if self.soft_delete {
-            sql.push_str(&format!(" AND {} IS NOT 1", quote_ident(Dialect::Sqlite, DELETED_COLUMN)?));
+        if let Some(condition) = live_rows(Dialect::Sqlite, self.mode)? {
+            sql.push_str(&format!(" AND {condition}"));
         }
         sql.push_str(&format!(" ORDER BY {rowid} LIMIT {PAGE_ROWS}"));
         Ok(Scan { sql, schema: schema.clone(), next: Some(i64::MIN) })

@@ -10,12 +10,13 @@ use super::{Kit, block_on};
 
 pub(crate) fn keeps_every_promise(kit: &Kit) {
     for (mode, staging) in [("upsert", "64MiB"), ("upsert", "4KiB"), ("mirror", "64MiB"), ("soft_delete", "64MiB")] {
-        let entry = kit.entry;
+        let (entry, place) = (kit.entry, kit.place);
         let name = format!("{} mode {mode}, staging {staging}", entry.name);
         let target = move || {
             let folder = Arc::new(tempfile::tempdir().unwrap());
-            let path = folder.path().join("target.db");
-            let settings = json!({ "path": path, "mode": mode, "staging_bytes": staging });
+            let mut settings = place(folder.path());
+            settings["mode"] = json!(mode);
+            settings["staging_bytes"] = json!(staging);
             let Build::Sink { build, inspect } = entry.build else { panic!("not a sink") };
             let for_build = settings.clone();
             Ok(SinkTarget::new(

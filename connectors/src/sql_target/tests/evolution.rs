@@ -53,7 +53,7 @@ pub(crate) fn every_change_is_followed_inside_the_epoch(kit: &Kit) {
     writer.flush();
     writer.close();
     assert_eq!(bench.read("orders").1, ["1|a", "2|b", "3|c", "4|d"]);
-    assert_eq!(bench.sql("SELECT count(*) FROM pragma_table_info('orders')"), ["2"]);
+    assert_eq!(bench.columns("orders"), ["id", "thing"]);
 }
 
 pub(crate) fn a_new_version_needs_no_announcement(kit: &Kit) {
@@ -131,12 +131,12 @@ pub(crate) fn policies_ignore_and_fail(kit: &Kit) {
 
 pub(crate) fn an_existing_column_of_another_type_is_named(kit: &Kit) {
     let bench = Bench::new(kit, json!({}));
-    bench.sql("CREATE TABLE orders (id BIGINT, item DOUBLE)");
+    bench.sql("CREATE TABLE orders (id BIGINT, item DOUBLE PRECISION)");
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(0, 1, "a")]));
     let error = writer.try_flush().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
-    let text = error.to_string();
+    let text = error.to_string().replace("item", "ITEM").to_uppercase().replace("ITEM", "item");
     assert!(
         text.contains("item") && text.contains("DOUBLE") && (text.contains("TEXT") || text.contains("VARCHAR")),
         "{text}"

@@ -1,17 +1,27 @@
 //! Tests that every transactional SQL sink passes: run against the real databases by their own `tests`.
 
-pub(crate) mod basics;
-pub(crate) mod conformance;
-pub(crate) mod evolution;
-pub(crate) mod modes;
-pub(crate) mod property;
+mod all;
+mod basics;
+mod conformance;
+mod evolution;
+mod modes;
+mod property;
 #[cfg(feature = "failpoints")]
-pub(crate) mod protocol;
-pub(crate) mod values;
+mod protocol;
+#[cfg(all(any(feature = "mysql", feature = "postgres"), feature = "failpoints"))]
+mod servers;
+mod values;
+mod versions;
+
+#[cfg(any(feature = "duckdb", feature = "sqlite"))]
+pub(crate) use all::IN_FILES;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) use all::ON_SERVERS;
+pub(crate) use all::check;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aqueduct_model::{
     BadRowPolicy, BadRows, Batch, Build, Claim, Cut, Epoch, PluginEntry, Position, Recorded, Relation, RelationName,
@@ -21,19 +31,32 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt8A
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::Dialect;
 
 /// A database under test.
 pub(crate) struct Kit {
     /// Its output.
     pub entry: PluginEntry,
+    /// Its SQL.
+    pub dialect: Dialect,
+    /// Makes an empty database, in that folder if it is a file: the settings that lead to it.
+    pub place: fn(&Path) -> Value,
     /// Runs SQL by another connection, and returns the rows with their cells joined by `|`.
-    pub sql: fn(&Path, &str) -> Vec<String>,
+    pub sql: fn(&Value, &str) -> Vec<String>,
+    /// Random histories per mode.
+    pub cases: u64,
+    /// Columns of `values` whose extremes it refuses.
+    pub refuses: &'static [&'static str],
 }
 
-/// One target file and the flow that writes it.
+/// One target and the flow that writes it.
 pub(crate) struct Bench<'a> {
     pub kit: &'a Kit,
-    pub folder: tempfile::TempDir,
+    pub folder: Arc<tempfile::TempDir>,
+    /// The settings that lead to the target.
+    pub place: Value,
     pub context: SinkContext,
     pub config: Value,
 }
@@ -41,15 +64,20 @@ pub(crate) struct Bench<'a> {
 /// Flow names are unique, so that faults of one test do not hit another.
 static FLOWS: AtomicU32 = AtomicU32::new(0);
 
+/// Runs a future as the engine runs a task that blocks: on a thread of its own beside the runtime's.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = RUNTIME
+        .get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    runtime.block_on(future)
 }
 
 impl<'a> Bench<'a> {
     pub fn new(kit: &'a Kit, config: Value) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let flow = format!("flow{}", FLOWS.fetch_add(1, Ordering::Relaxed));
-        Self { kit, folder, context: SinkContext { flow, task: "store".into() }, config }
+        let place = (kit.place)(folder.path());
+        Self { kit, folder, place, context: SinkContext { flow, task: "store".into() }, config }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -57,12 +85,20 @@ impl<'a> Bench<'a> {
     }
 
     pub fn sql(&self, sql: &str) -> Vec<String> {
-        (self.kit.sql)(&self.path(), sql)
+        (self.kit.sql)(&self.place, sql)
     }
 
-    fn settings(&self) -> Value {
-        let mut settings = self.config.clone();
-        settings["path"] = json!(self.path());
+    /// The names of a table's columns; none when there is no table.
+    pub fn columns(&self, table: &str) -> Vec<String> {
+        let rows = self.sql(&self.kit.dialect.columns_query().replace("?1", &format!("'{table}'")));
+        rows.iter().map(|row| row.split('|').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    pub fn settings(&self) -> Value {
+        let mut settings = self.place.clone();
+        for (name, value) in self.config.as_object().unwrap() {
+            settings[name] = value.clone();
+        }
         (self.kit.entry.check)(&settings).unwrap();
         settings
     }
@@ -74,14 +110,19 @@ impl<'a> Bench<'a> {
 
     /// Opens and claims with the next token; `None` before the first claim.
     pub fn start(&self) -> (Writer, Option<Recorded>) {
+        self.try_start().unwrap()
+    }
+
+    /// As [`Bench::start`], where the target may be out of reach.
+    pub fn try_start(&self) -> Result<(Writer, Option<Recorded>)> {
         let mut sink = self.sink();
-        let recorded = block_on(sink.open(&self.context)).unwrap();
+        let recorded = block_on(sink.open(&self.context))?;
         let claim = match &recorded {
             Some(recorded) => Claim { token: recorded.token.next(), cut: recorded.cut.clone() },
             None => Claim { token: Token(1), cut: Cut::default() },
         };
-        block_on(sink.claim(&claim)).unwrap();
-        (Writer { sink, epoch: claim.cut.epoch, bad: BadRows::new(BadRowPolicy::DeadLetter, 1_000) }, recorded)
+        block_on(sink.claim(&claim))?;
+        Ok((Writer { sink, epoch: claim.cut.epoch, bad: BadRows::new(BadRowPolicy::DeadLetter, 1_000) }, recorded))
     }
 
     /// All rows of a table that the flow wrote, sorted, cells joined by `|`; with the view's cut.

@@ -105,7 +105,7 @@ pub(crate) fn soft_delete_marks(kit: &Kit) {
 
 pub(crate) fn replace_empties_once(kit: &Kit) {
     let bench = Bench::new(kit, json!({ "mode": "replace" }));
-    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR)");
+    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR(50))");
     bench.sql("INSERT INTO orders VALUES (77, 'old')");
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(0, 1, "a")]));
@@ -122,7 +122,7 @@ pub(crate) fn replace_empties_once(kit: &Kit) {
 
 pub(crate) fn mirror_refuses_rows_of_others(kit: &Kit) {
     let mut bench = Bench::new(kit, json!({ "mode": "mirror" }));
-    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR)");
+    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR(50))");
     bench.sql("INSERT INTO orders VALUES (77, 'old')");
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(0, 1, "a")]));
@@ -141,7 +141,7 @@ pub(crate) fn mirror_refuses_rows_of_others(kit: &Kit) {
 
 pub(crate) fn constraints_of_an_existing_table_make_bad_rows(kit: &Kit) {
     let bench = Bench::new(kit, json!({}));
-    bench.sql("CREATE TABLE orders (id BIGINT PRIMARY KEY, item VARCHAR NOT NULL UNIQUE CHECK (item <> 'bad'), note VARCHAR DEFAULT 'kept')");
+    bench.sql("CREATE TABLE orders (id BIGINT PRIMARY KEY, item VARCHAR(50) NOT NULL UNIQUE CHECK (item <> 'bad'), note VARCHAR(50) DEFAULT 'kept')");
     bench.sql("INSERT INTO orders (id, item, note) VALUES (1, 'a', 'mine')");
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(0, 2, "b"), (0, 3, "bad"), (0, 4, "b"), (2, 1, "c"), (0, 5, "d"), (0, 6, "e")]));
@@ -159,7 +159,7 @@ pub(crate) fn constraints_of_an_existing_table_make_bad_rows(kit: &Kit) {
 
 pub(crate) fn columns_of_others_stay_without_an_index(kit: &Kit) {
     let bench = Bench::new(kit, json!({}));
-    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR, note VARCHAR DEFAULT 'new')");
+    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR(50), note VARCHAR(50) DEFAULT 'new')");
     bench.sql("INSERT INTO orders VALUES (1, 'a', 'mine')");
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(2, 1, "b"), (0, 2, "c")]));
@@ -170,7 +170,7 @@ pub(crate) fn columns_of_others_stay_without_an_index(kit: &Kit) {
 
 pub(crate) fn a_needed_column_that_is_not_written_is_named(kit: &Kit) {
     let bench = Bench::new(kit, json!({}));
-    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR, owner VARCHAR NOT NULL)");
+    bench.sql("CREATE TABLE orders (id BIGINT, item VARCHAR(50), owner VARCHAR(50) NOT NULL)");
     let (mut writer, _) = bench.start();
     writer.write(batch(&orders(), &[(0, 1, "a")]));
     let error = writer.try_flush().unwrap_err();

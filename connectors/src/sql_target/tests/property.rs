@@ -243,8 +243,8 @@ fn run(bench: &Bench<'_>, random: &mut Random, epochs: &[EpochPlan], with_keyles
 }
 
 /// Runs `cases` seeds under one config.
-pub(crate) fn the_target_is_the_fold(kit: &Kit, cases: u64, config: &Value, with_keyless: bool) {
-    for seed in 0..cases {
+fn the_target_is_the_fold(kit: &Kit, config: &Value, with_keyless: bool) {
+    for seed in 0..kit.cases {
         let mut config = config.clone();
         // From "every row goes into the transaction at once" to "all of the epoch is compacted at once".
         config["staging_bytes"] = json!([1, 200, 1_000, 1 << 20][seed as usize % 4]);
@@ -255,4 +255,24 @@ pub(crate) fn the_target_is_the_fold(kit: &Kit, cases: u64, config: &Value, with
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&bench, &mut random, &epochs, with_keyless)));
         assert!(result.is_ok(), "seed {seed} with {config}");
     }
+}
+
+pub(crate) fn in_mode_upsert_the_target_is_the_fold(kit: &Kit) {
+    the_target_is_the_fold(kit, &json!({ "mode": "upsert" }), true);
+}
+
+pub(crate) fn in_mode_mirror_the_target_is_the_fold(kit: &Kit) {
+    the_target_is_the_fold(kit, &json!({ "mode": "mirror" }), true);
+}
+
+pub(crate) fn in_mode_soft_delete_the_target_is_the_fold(kit: &Kit) {
+    the_target_is_the_fold(kit, &json!({ "mode": "soft_delete" }), false);
+}
+
+pub(crate) fn in_mode_replace_the_target_is_the_fold(kit: &Kit) {
+    the_target_is_the_fold(kit, &json!({ "mode": "replace" }), true);
+}
+
+pub(crate) fn in_mode_scd2_the_current_versions_are_the_fold(kit: &Kit) {
+    the_target_is_the_fold(kit, &json!({ "mode": "scd2" }), false);
 }

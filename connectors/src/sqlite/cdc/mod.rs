@@ -44,7 +44,6 @@ mod tests;
 mod trigger;
 
 pub(crate) use config::Settings;
-pub use doctor::Finding;
 pub(crate) use doctor::check;
 pub(in crate::sqlite) use position::Cell;
 pub use remove::remove_capture;

@@ -1,0 +1,437 @@
+//! What a capture does beside reading the log, when it does not replay: looks for tables and approvals, has chunks read
+//! and hands them out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aqueduct_model::{Error, ErrorKind, RelationName, Result};
+
+use super::chunks::{Chunk, Stage};
+use super::hand_out::Handing;
+use super::journal::{Begun, Draft, What};
+use super::order::sorts_natively;
+use super::position::{Phase, SavedKey};
+use super::readers::{Done, Job};
+use super::work::{Lane, Work};
+use super::{KeyRange, Mark, System, TableInfo, approval};
+use crate::cdc::{OnTableError, SnapshotMode};
+
+/// How often a chunk is tried before the flow begins anew.
+const CHUNK_FAILURES_MAX: u32 = 6;
+
+/// What was found when tables were looked for.
+pub(super) struct Found<M: Mark> {
+    /// The end of the log at that time.
+    pub(super) at: M,
+    /// Tables that are not captured yet.
+    pub(super) new: Vec<TableInfo>,
+    /// Captured tables that are not there any more.
+    pub(super) gone: Vec<RelationName>,
+    /// Their rows are read, not their changes alone.
+    pub(super) snapshot: bool,
+}
+
+impl<S: System> Work<S> {
+    /// One step at a boundary. True when something changed that the caller must look at before it reads on.
+    pub(super) async fn live_step(&mut self) -> Result<bool> {
+        self.limit = None;
+        if !self.live {
+            self.go_live().await?;
+            return Ok(true);
+        }
+        if self.lane == Lane::Lost && self.todo.is_empty() {
+            self.resnapshot().await?;
+        }
+        if self.lane != Lane::Lost
+            && self.state.tables.values().any(|table| matches!(table.phase, Phase::CatchUp { .. }))
+        {
+            self.limit = Some(self.state.log.clone());
+            return Ok(false);
+        }
+        if let Some(what) = self.todo.pop_front() {
+            self.begin_entry(None, what).await?;
+            return Ok(true);
+        }
+        if !self.created.is_empty() {
+            let mut tables = Vec::new();
+            for info in std::mem::take(&mut self.created) {
+                // A replay may have begun it already.
+                if !self.state.tables.contains_key(info.relation.name()) {
+                    tables.push(self.begun_of(&info).await?);
+                }
+            }
+            if !tables.is_empty() {
+                self.todo.push_back(What::Begin { tables, snapshot: true });
+                return Ok(true);
+            }
+        }
+        if self.settle_found().await? {
+            return Ok(true);
+        }
+        if self.looked_at.is_none_or(|at| at.elapsed() >= self.settings.heartbeat) && self.found.is_none() {
+            self.looked_at = Some(Instant::now());
+            self.look().await?;
+            if !self.todo.is_empty() {
+                return Ok(true);
+            }
+        }
+        self.step_chunks().await?;
+        Ok(self.handing.is_some() || !self.todo.is_empty())
+    }
+
+    /// From here on nothing is replayed: what lies behind the position in the journal never came to be.
+    async fn go_live(&mut self) -> Result<()> {
+        self.live = true;
+        let is_partial = self.state.done > 0;
+        self.journal.forget_from(self.state.entry + u64::from(is_partial)).await?;
+        if is_partial {
+            let number = self.state.entry;
+            let entry = self.journal.load(number).await?.ok_or_else(|| {
+                Error::new(ErrorKind::LostPosition, format!("entry {number} of the capture's journal is gone"))
+                    .with_hint("restore the checkpoint folder with its `sources` folder, or start over with `aqueduct checkpoint reset`")
+            })?;
+            self.handing = Some(Handing::new(entry, self.state.done));
+        }
+        let unwanted = |name: &&RelationName| !super::is_wanted(&self.settings.tables, name);
+        let removed: Vec<RelationName> = self.state.tables.keys().filter(unwanted).cloned().collect();
+        if !removed.is_empty() {
+            self.todo.push_back(What::Remove(removed));
+        }
+        if self.settings.snapshot == SnapshotMode::Always && self.found.is_none() {
+            self.read_all_again().await?;
+        }
+        Ok(())
+    }
+
+    /// Everything is read anew, because the log no longer has what comes next.
+    async fn resnapshot(&mut self) -> Result<()> {
+        let (infos, mark) = self.described().await?;
+        tracing::warn!(
+            tables = infos.len(),
+            "the position is lost: every table is emptied at the target and read anew"
+        );
+        let mut tables = Vec::new();
+        for info in infos {
+            tables.push(self.begun_of(&info).await?);
+        }
+        self.todo.push_back(What::Reset { log: Some(mark), tables });
+        Ok(())
+    }
+
+    /// `snapshot: always`: tables with a key as updates, the others from nothing.
+    async fn read_all_again(&mut self) -> Result<()> {
+        let is_streaming = |name: &RelationName| {
+            self.state.tables.get(name).is_some_and(|table| matches!(table.phase, Phase::Streaming))
+        };
+        let streaming = self.tables.iter().filter(|(name, _)| is_streaming(name));
+        let (keyed, bare): (Vec<_>, Vec<_>) = streaming.partition(|(_, table)| !table.source.key().is_empty());
+        let again: Vec<RelationName> = keyed.into_iter().map(|(name, _)| name.clone()).collect();
+        let bare: Vec<RelationName> = bare.into_iter().map(|(name, _)| name.clone()).collect();
+        if !again.is_empty() {
+            self.todo.push_back(What::Again(again));
+        }
+        self.reset(&bare).await
+    }
+
+    /// Has tables emptied at the target and read anew, as they are now.
+    pub(super) async fn reset(&mut self, names: &[RelationName]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        // Described at the end of the log: they count once the stream is there.
+        let (infos, at) = self.described().await?;
+        let is_there = |name: &RelationName| infos.iter().any(|info| info.relation.name() == name);
+        let gone = names.iter().filter(|name| !is_there(name)).cloned().collect();
+        let new = infos.iter().filter(|info| names.contains(info.relation.name())).cloned().collect();
+        self.found = Some(Found { at, new, gone, snapshot: true });
+        Ok(())
+    }
+
+    /// The tables, and a place in the log at which they were like that.
+    pub(super) async fn described(&mut self) -> Result<(Vec<TableInfo>, S::Mark)> {
+        super::open::described(&mut self.system).await
+    }
+
+    pub(super) async fn begun_of(&mut self, info: &TableInfo) -> Result<Begun> {
+        let name = info.relation.name().clone();
+        let version = self.tables.get(&name).map_or(0, |table| table.source.version().max(table.shown.version()));
+        let relation = with_version(&info.relation, info.relation.version().max(version + 1))?;
+        self.progress.expected += info.rows_estimate;
+        let native_order = info.native_key_order && sorts_natively(&relation);
+        Ok(Begun { name, shape: self.shapes.keep(&relation).await?, native_order })
+    }
+
+    /// What was found comes true once the stream has come to where it was found.
+    async fn settle_found(&mut self) -> Result<bool> {
+        let Some(found) = self.found.take_if(|found| self.system.reached(&self.state.log, &found.at)) else {
+            return Ok(false);
+        };
+        let (mut fresh, mut resets) = (Vec::new(), Vec::new());
+        for info in &found.new {
+            let begun = self.begun_of(info).await?;
+            if self.state.tables.contains_key(info.relation.name()) { resets.push(begun) } else { fresh.push(begun) }
+        }
+        let gone: Vec<RelationName> =
+            found.gone.into_iter().filter(|name| self.state.tables.contains_key(name)).collect();
+        if !fresh.is_empty() {
+            self.todo.push_back(What::Begin { tables: fresh, snapshot: found.snapshot });
+        }
+        if !resets.is_empty() {
+            self.todo.push_back(What::Reset { log: None, tables: resets });
+        }
+        if !gone.is_empty() {
+            self.todo.push_back(What::Dropped(gone));
+        }
+        Ok(!self.todo.is_empty())
+    }
+
+    /// Looks for tables that came or went, and for approvals.
+    async fn look(&mut self) -> Result<()> {
+        let approved = approval::approved(self.disk.as_ref(), self.state.tables.keys()).await?;
+        let mut resets = Vec::new();
+        for name in approved {
+            match self.state.tables.get(&name).map(|table| &table.phase) {
+                Some(Phase::Parked { unfinished: false, .. }) => self.todo.push_back(What::Approve(name)),
+                Some(Phase::Parked { .. } | Phase::Failed { .. }) => resets.push(name),
+                _ => {}
+            }
+        }
+        if !resets.is_empty() {
+            return self.reset(&resets).await;
+        }
+        if self.settings.snapshot == SnapshotMode::InitialOnly && !self.state.tables.is_empty() {
+            return Ok(());
+        }
+        let (infos, at) = self.described().await?;
+        let is_new = |info: &TableInfo| !self.state.tables.contains_key(info.relation.name());
+        let is_gone = |name: &&RelationName| !infos.iter().any(|info| info.relation.name() == *name);
+        let gone: Vec<RelationName> = self.state.tables.keys().filter(is_gone).cloned().collect();
+        let new: Vec<TableInfo> = infos.iter().filter(|info| is_new(info)).cloned().collect();
+        if !new.is_empty() || !gone.is_empty() {
+            self.found = Some(Found { at, new, gone, snapshot: true });
+        }
+        Ok(())
+    }
+
+    /// True when `snapshot: initial_only` has nothing more to do.
+    pub(super) fn is_finished(&self) -> bool {
+        self.settings.snapshot == SnapshotMode::InitialOnly
+            && self.live
+            && self.found.is_none()
+            && self.todo.is_empty()
+            && !self.is_snapshotting()
+    }
+
+    async fn step_chunks(&mut self) -> Result<()> {
+        while let Some(done) = self.readers.done()? {
+            self.chunk_is_done(done).await?;
+        }
+        if !self.is_snapshotting() || self.lane != Lane::Main {
+            return Ok(());
+        }
+        if self.hand_out_front().await? {
+            return Ok(());
+        }
+        self.cut_chunks().await?;
+        self.read_chunks().await
+    }
+
+    /// The first chunk goes out once the stream has come behind everything that it can show.
+    async fn hand_out_front(&mut self) -> Result<bool> {
+        let Some(front) = self.chunks.queue.front() else { return Ok(false) };
+        let Stage::Read { seen, .. } = &front.stage else { return Ok(false) };
+        if !self.system.reached(&self.state.log, &seen.high) {
+            return Ok(false);
+        }
+        let Some(Chunk { table, range, stage: Stage::Read { mut draft, behind, .. }, covered, .. }) =
+            self.chunks.queue.pop_front()
+        else {
+            return Err(Error::bug("the first chunk was just seen to be read"));
+        };
+        self.progress.add(&table, draft.rows() as u64);
+        for batch in &behind {
+            self.journal.append(&mut draft, batch).await?;
+        }
+        let is_covered = !covered.is_empty();
+        if is_covered {
+            self.append_covered(&table, &mut draft, &covered).await?;
+        }
+        let up_to = range.up_to.as_ref().map(SavedKey::new).transpose()?;
+        self.begin_entry(Some(draft), What::Chunk { table, up_to, covered: is_covered }).await?;
+        Ok(true)
+    }
+
+    async fn append_covered(
+        &mut self,
+        table: &RelationName,
+        draft: &mut Draft,
+        covered: &[arrow::array::RecordBatch],
+    ) -> Result<()> {
+        let schema = covered.first().map(|keys| keys.schema()).ok_or_else(|| Error::bug("no keys to leave out"))?;
+        let keys = arrow::compute::concat_batches(&schema, covered)
+            .map_err(|error| Error::bug("keys of one table do not fit together").with_source(error))?;
+        let relation = aqueduct_model::Relation::new(table.clone(), schema, &[] as &[&str], 1)?;
+        let batch = aqueduct_model::Batch::inserts(Arc::new(relation), keys)?;
+        self.journal.append(draft, &batch).await
+    }
+
+    /// Puts chunks whose edges are known into the queue.
+    async fn cut_chunks(&mut self) -> Result<()> {
+        while self.chunks.queue.len() < self.settings.parallel_chunks * 2 {
+            let Some((name, after, again)) = self.next_to_cut() else { return Ok(()) };
+            match self.edges_wait.take_if(|(table, at)| *table != name || self.system.reached(&self.state.log, at)) {
+                Some(_) => {}
+                None if self.edges_wait.is_some() => return Ok(()),
+                None => {}
+            }
+            if self.edges.as_ref().is_none_or(|edges| edges.table != name) {
+                let relation = self.table(&name)?.source.clone();
+                self.edges = Some(self.readers.plan(&mut self.system, relation, after).await?);
+            }
+            let Some(edges) = &mut self.edges else { return Ok(()) };
+            match edges.next() {
+                None => return Ok(()),
+                Some(Ok(up_to)) => {
+                    let range = KeyRange { after: edges.after.take(), up_to: up_to.clone() };
+                    match up_to {
+                        Some(edge) => edges.after = Some(edge),
+                        None => self.edges = None,
+                    }
+                    let number = self.chunks.number();
+                    self.chunks.queue.push_back(Chunk::new(number, name, range, again));
+                }
+                Some(Err(error)) if error.kind() == ErrorKind::Schema => {
+                    self.edges = None;
+                    let end = self.system.end_of_log().await?;
+                    if self.system.reached(&self.state.log, &end) {
+                        return self.fail_table(&name, error).await;
+                    }
+                    self.edges_wait = Some((name, end));
+                    return Ok(());
+                }
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The first table that is not cut to its end yet, from where, and whether its rows come again.
+    fn next_to_cut(&self) -> Option<(RelationName, Option<super::Key>, bool)> {
+        self.state.tables.iter().find_map(|(name, table)| {
+            let Phase::Snapshot { after, again, .. } = &table.phase else { return None };
+            match self.chunks.of(name).last() {
+                None => Some((name.clone(), after.clone().map(|key| key.0), *again)),
+                Some(last) => last.range.up_to.clone().map(|edge| (name.clone(), Some(edge), *again)),
+            }
+        })
+    }
+
+    /// Gives readers their work.
+    async fn read_chunks(&mut self) -> Result<()> {
+        for index in 0..self.chunks.queue.len() {
+            if self.readers.working() >= self.settings.parallel_chunks {
+                return Ok(());
+            }
+            let chunk = &mut self.chunks.queue[index];
+            let Stage::Waiting { until, delay } = &chunk.stage else { continue };
+            if until.as_ref().is_some_and(|until| !self.system.reached(&self.state.log, until)) {
+                continue;
+            }
+            let relation = self.tables.get(&chunk.table).map(|table| table.source.clone());
+            let job = Job {
+                chunk: chunk.number,
+                relation: relation.ok_or_else(|| Error::bug("a chunk of a table that is not captured"))?,
+                range: chunk.range.clone(),
+                streamed: self.state.log.clone(),
+                delay: *delay,
+                journal: self.journal.clone(),
+            };
+            chunk.stage = Stage::Reading(Vec::new());
+            self.readers.read(&mut self.system, job).await?;
+        }
+        Ok(())
+    }
+
+    async fn chunk_is_done(&mut self, done: Done<S>) -> Result<()> {
+        let Some(chunk) = self.chunks.find(done.chunk) else {
+            // Given up meanwhile.
+            return match done.result {
+                Ok((_, draft)) => self.journal.discard(draft).await,
+                Err(_) => Ok(()),
+            };
+        };
+        let (number, name) = (chunk.number, chunk.table.clone());
+        match done.result {
+            Ok((seen, draft)) => {
+                if !chunk.is_read(&self.system, seen, draft) {
+                    self.read_again(number).await?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                chunk.failures += 1;
+                let failures = chunk.failures;
+                match error.kind() {
+                    ErrorKind::Schema if failures == 1 => {
+                        // The table changed and the stream has not come there yet.
+                        let end = self.system.end_of_log().await?;
+                        self.restart_chunk(number, Some(end), Duration::ZERO).await
+                    }
+                    ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Throttled
+                        if failures < CHUNK_FAILURES_MAX =>
+                    {
+                        tracing::warn!(table = %name, failures, error = error.chain(), "a chunk is read again");
+                        let delay = self.settings.retry_delay * 2u32.pow(failures - 1);
+                        self.restart_chunk(number, None, delay).await
+                    }
+                    ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Throttled => Err(error),
+                    _ => self.fail_table(&name, error).await,
+                }
+            }
+        }
+    }
+
+    /// A table cannot be read: the flow stops, or goes on without it.
+    async fn fail_table(&mut self, name: &RelationName, error: Error) -> Result<()> {
+        if self.settings.on_table_error == OnTableError::Fail {
+            return Err(error);
+        }
+        tracing::error!(table = %name, error = error.chain(), "a table cannot be read; the others go on");
+        self.give_up_chunks(name).await?;
+        approval::note(self.disk.as_ref(), name, "failed", &error.chain()).await?;
+        self.todo.push_back(What::Fail { table: name.clone(), error: error.chain() });
+        Ok(())
+    }
+
+    /// What was read is not good enough: the range is read once more from the next boundary on.
+    pub(super) async fn read_again(&mut self, number: u64) -> Result<()> {
+        self.readers.smaller();
+        self.restart_chunk(number, None, Duration::ZERO).await
+    }
+
+    async fn restart_chunk(&mut self, number: u64, until: Option<S::Mark>, delay: Duration) -> Result<()> {
+        let new_number = self.chunks.number();
+        let Some(chunk) = self.chunks.find(number) else { return Ok(()) };
+        match chunk.restart(new_number, until, delay) {
+            Some(draft) => self.journal.discard(draft).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets what was read of a table and not handed out.
+    pub(super) async fn give_up_chunks(&mut self, name: &RelationName) -> Result<()> {
+        if self.edges.as_ref().is_some_and(|edges| edges.table == *name) {
+            self.edges = None;
+        }
+        for draft in self.chunks.give_up(name) {
+            self.journal.discard(draft).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The same table under another version.
+pub(super) fn with_version(relation: &aqueduct_model::Relation, version: u32) -> Result<Arc<aqueduct_model::Relation>> {
+    let columns = relation.columns().clone();
+    aqueduct_model::Relation::new(relation.name().clone(), columns, &relation.key_names(), version).map(Arc::new)
+}

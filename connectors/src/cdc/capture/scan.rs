@@ -1,0 +1,321 @@
+//! The tables as they were at a place in the log: what `verify` compares a target with.
+//!
+//! How to call it: `open`, which reads every table, and after it [`Source::position`], whose offset is the least place
+//! that can be computed. Wait until the target's cut has come there, open the target's view, then `poll` with that cut's
+//! position as `PollBudget::until` until `Finished`. A cut that is still before it is an `Unavailable` error: open the
+//! target's view again and poll again. Rows come as inserts, of tables without a key also as changes: what counts is the
+//! sum. Close it in any case: what it made at the server is taken back then. Tables that wait for a person are left out.
+//!
+//! How it works: chunks are read into a folder of its own, each with what it shows of the log. Then the log is read from
+//! before the first chunk to the cut, and the changes that a chunk does not show are applied to it, key by key.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aqueduct_model::{
+    BadRows, Batch, Change, Error, ErrorKind, PollBudget, Polled, Position, RelationName, Result, SchemaChange, Source,
+    SourceContext,
+};
+use async_trait::async_trait;
+
+use super::disk::{Disk, Folder};
+use super::fold::{Folded, chunks_of, fold_in};
+use super::journal::{Draft, Journal};
+use super::live::with_version;
+use super::open::described;
+use super::order::sorts_natively;
+use super::position::{Phase, State, TableState};
+use super::readers::{Done, Job};
+use super::settings::CaptureSettings;
+use super::source::MakeSystem;
+use super::{Key, KeyRange, LogBudget, LogItem, Seen, System, TableInfo, TableReader};
+
+/// How long the log is waited for at a time.
+const WAIT: Duration = Duration::from_millis(200);
+/// Rows and bytes of the log that are asked for at a time.
+const LOG_ROWS: usize = 8_192;
+const LOG_BYTES: usize = 8 << 20;
+
+/// What is to be taken back at the server once a scan is over.
+type TakeBack = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
+
+/// See the module.
+pub(crate) struct Scan<S: System> {
+    make: Option<MakeSystem<S>>,
+    take_back: Option<TakeBack>,
+    settings: CaptureSettings,
+    folder: Option<PathBuf>,
+    work: Option<Work<S>>,
+}
+
+struct Work<S: System> {
+    system: S,
+    journal: Journal,
+    /// Where the log is read from.
+    begin: S::Mark,
+    /// The least place that can be computed.
+    high: S::Mark,
+    tables: Vec<Table<S>>,
+    /// The table that is handed out, and what comes of it.
+    next_table: usize,
+    out: VecDeque<Polled>,
+    folded: bool,
+    /// Compares keys where only the database can.
+    reader: S::Reader,
+}
+
+pub(super) struct Table<S: System> {
+    pub(super) info: TableInfo,
+    pub(super) chunks: Vec<Chunk<S>>,
+    pub(super) folded: Folded,
+    next_chunk: usize,
+}
+
+pub(super) struct Chunk<S: System> {
+    pub(super) range: KeyRange,
+    pub(super) seen: Seen<S::Mark, S::Sight>,
+    draft: Draft,
+    next_frame: usize,
+}
+
+impl<S: System> Scan<S> {
+    /// A scan that is not open yet.
+    pub(crate) fn new(
+        make: impl FnOnce(&SourceContext) -> Result<S> + Send + 'static,
+        settings: CaptureSettings,
+    ) -> Self {
+        Self { make: Some(Box::new(make)), take_back: None, settings, folder: None, work: None }
+    }
+
+    /// What the system made at the server for this scan is taken back when it is closed.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn taking_back<F: Future<Output = Result<()>> + Send + 'static>(
+        mut self,
+        take_back: impl FnOnce() -> F + Send + 'static,
+    ) -> Self {
+        self.take_back = Some(Box::new(move || Box::pin(take_back())));
+        self
+    }
+
+    fn forget_folder(&mut self) {
+        if let Some(folder) = self.folder.take()
+            && let Err(error) = std::fs::remove_dir_all(&folder)
+        {
+            tracing::debug!(folder = %folder.display(), %error, "a folder of a scan was not removed");
+        }
+    }
+}
+
+impl<S: System> Drop for Scan<S> {
+    fn drop(&mut self) {
+        self.forget_folder();
+    }
+}
+
+#[async_trait]
+impl<S: System> Source for Scan<S> {
+    async fn open(&mut self, context: &SourceContext, _: Option<&Position>) -> Result<()> {
+        let make = self.make.take().ok_or_else(|| Error::bug("a scan is opened once"))?;
+        let folder = std::env::temp_dir().join(format!("aqueduct-scan-{}", uuid::Uuid::new_v4()));
+        self.folder = Some(folder.clone());
+        let mut system = make(context)?;
+        system.connect().await?;
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(&folder));
+        self.work = Some(Work::open(system, Journal::new(disk), self.settings.chunk_rows).await?);
+        Ok(())
+    }
+
+    async fn poll(&mut self, budget: &PollBudget, bad: &mut BadRows) -> Result<Polled> {
+        let work = self.work.as_mut().ok_or_else(|| Error::bug("poll before open"))?;
+        let until = budget.until.as_ref().ok_or_else(|| Error::bug("a scan is polled with `until`"))?;
+        if !work.folded {
+            let cut: State<S::Mark> = State::parse(until)?;
+            work.fold(&cut, bad).await?;
+        }
+        work.next(budget.max_rows.max(1)).await
+    }
+
+    /// The least place that can be computed; see the module.
+    fn position(&self) -> Option<Position> {
+        let work = self.work.as_ref()?;
+        let state: State<S::Mark> = State { log: work.high.clone(), entry: 0, done: 0, tables: BTreeMap::new() };
+        Some(state.position())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.forget_folder();
+        let closed = match self.work.take() {
+            Some(mut work) => work.system.close().await,
+            None => Ok(()),
+        };
+        match self.take_back.take().filter(|_| self.make.is_none()) {
+            Some(take_back) => closed.and(take_back().await),
+            None => closed,
+        }
+    }
+}
+
+impl<S: System> Work<S> {
+    async fn open(mut system: S, journal: Journal, chunk_rows: usize) -> Result<Self> {
+        let (infos, begin) = described(&mut system).await?;
+        let mut work = Self {
+            reader: system.reader().await?,
+            system,
+            journal,
+            high: begin.clone(),
+            begin,
+            tables: Vec::new(),
+            next_table: 0,
+            out: VecDeque::new(),
+            folded: false,
+        };
+        let relations: Vec<_> = infos.iter().map(|info| info.relation.clone()).collect();
+        // From here on, so that the log is kept until it is read.
+        work.system.start(&work.begin, &relations).await?;
+        let mut number = 0;
+        for info in infos {
+            let mut table = Table { info, chunks: Vec::new(), folded: Folded::default(), next_chunk: 0 };
+            let mut after: Option<Key> = None;
+            loop {
+                let relation = table.info.relation.clone();
+                let up_to = match relation.key().is_empty() {
+                    true => None,
+                    false => work.reader.next_edge(&relation, after.as_ref(), chunk_rows).await?,
+                };
+                let range = KeyRange { after, up_to: up_to.clone() };
+                number += 1;
+                let chunk = work.read(number, &table, range).await?;
+                if work.system.reached(&chunk.seen.high, &work.high) {
+                    work.high = chunk.seen.high.clone();
+                }
+                table.chunks.push(chunk);
+                after = up_to;
+                if after.is_none() {
+                    break;
+                }
+            }
+            work.tables.push(table);
+        }
+        Ok(work)
+    }
+
+    async fn read(&mut self, number: u64, table: &Table<S>, range: KeyRange) -> Result<Chunk<S>> {
+        let job: Job<S> = Job {
+            chunk: number,
+            relation: table.info.relation.clone(),
+            range: range.clone(),
+            streamed: self.begin.clone(),
+            delay: Duration::ZERO,
+            journal: self.journal.clone(),
+        };
+        let reader = self.system.reader().await?;
+        let Done { reader: _, result, .. } = job.run(std::mem::replace(&mut self.reader, reader)).await;
+        let (seen, draft) = result?;
+        Ok(Chunk { range, seen, draft, next_frame: 0 })
+    }
+
+    /// Reads the log up to the cut, and keeps what the chunks do not show.
+    async fn fold(&mut self, cut: &State<S::Mark>, bad: &mut BadRows) -> Result<()> {
+        if !self.system.reached(&cut.log, &self.high) {
+            return Err(Error::new(ErrorKind::Unavailable, "the target has not come to where the source was read yet")
+                .with_hint("let the flow run, and verify again"));
+        }
+        let mut at = self.begin.clone();
+        while !self.system.reached(&at, &cut.log) {
+            let budget = LogBudget {
+                max_rows: LOG_ROWS,
+                max_bytes: LOG_BYTES,
+                max_wait: WAIT,
+                single: true,
+                until: Some(cut.log.clone()),
+            };
+            match self.system.next(&budget, bad).await? {
+                LogItem::Quiet(mark) => at = mark,
+                LogItem::Rows { batches, transaction, boundary } => {
+                    for batch in batches {
+                        self.take(&batch, &transaction).await?;
+                    }
+                    at = boundary.unwrap_or(at);
+                }
+                LogItem::Schema { change, .. } => return Err(changed(change.relation.name())),
+                LogItem::Failed { error, .. } => return Err(error),
+            }
+        }
+        self.tables.retain(|table| {
+            let phase = cut.tables.get(table.info.relation.name()).map(|table| &table.phase);
+            !matches!(phase, None | Some(Phase::Parked { .. } | Phase::CatchUp { .. } | Phase::Failed { .. }))
+        });
+        for table in &self.tables {
+            // A table that is half read has no state that could be compared.
+            let name = table.info.relation.name();
+            if let Some(TableState { phase: Phase::Snapshot { .. }, .. }) = cut.tables.get(name) {
+                return Err(Error::new(ErrorKind::Unavailable, format!("the snapshot of {name} is not complete"))
+                    .with_hint("verify again once it is"));
+            }
+        }
+        self.folded = true;
+        Ok(())
+    }
+
+    async fn take(&mut self, batch: &Batch, transaction: &S::Transaction) -> Result<()> {
+        let name = batch.relation().name();
+        let Some(table) = self.tables.iter_mut().find(|table| table.info.relation.name() == name) else {
+            return Ok(());
+        };
+        let native = table.info.native_key_order && sorts_natively(&table.info.relation);
+        let reader = if native { None } else { Some(&mut self.reader) };
+        let chunks = chunks_of(table, batch, reader).await?;
+        fold_in(&self.system, table, batch, transaction, &chunks)
+    }
+
+    /// The next rows of the tables, one after the other.
+    async fn next(&mut self, max_rows: usize) -> Result<Polled> {
+        loop {
+            if let Some(polled) = self.out.pop_front() {
+                return Ok(polled);
+            }
+            let Some(table) = self.tables.get_mut(self.next_table) else { return Ok(Polled::Finished) };
+            let relation = table.info.relation.clone();
+            if table.next_chunk == 0 && table.chunks.first().is_some_and(|chunk| chunk.next_frame == 0) {
+                let announced = with_version(&relation, relation.version())?;
+                self.out.push_back(Polled::Schema(SchemaChange::new(announced, Change::CreateTable)));
+            }
+            let batches = match table.chunks.get_mut(table.next_chunk) {
+                None => {
+                    self.next_table += 1;
+                    table.folded.rest(&relation)?
+                }
+                Some(chunk) => match chunk.draft.frame(chunk.next_frame) {
+                    None => {
+                        table.next_chunk += 1;
+                        chunk.next_frame = 0;
+                        Vec::new()
+                    }
+                    Some(frame) => {
+                        let rows = self.journal.draft_batch(&chunk.draft, frame, &relation).await?;
+                        chunk.next_frame += 1;
+                        vec![table.folded.untouched(&rows)?]
+                    }
+                },
+            };
+            for batch in batches {
+                let mut from = 0;
+                while from < batch.num_rows() {
+                    let rows = max_rows.max(2).min(batch.num_rows() - from);
+                    let rows = rows + usize::from(super::fold::parts_update(&batch, from + rows));
+                    self.out.push_back(Polled::Batch(batch.slice(from, rows)));
+                    from += rows;
+                }
+            }
+        }
+    }
+}
+
+fn changed(name: &RelationName) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{name} changed its columns while it was compared"))
+        .with_hint("verify again")
+}

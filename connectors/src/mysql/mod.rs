@@ -1,0 +1,27 @@
+//! MySQL and MariaDB: changes from the binary log, tables in, tables out.
+//!
+//! `address`, `tls`, `connection` and `error` are the way to a server; `server` says what it is and how it is set;
+//! `table` describes its tables. `cdc` follows the binary log.
+
+mod address;
+mod binlog;
+mod column_type;
+mod connection;
+mod ddl;
+mod doctor;
+mod error;
+mod input;
+mod rows;
+mod server;
+mod sink;
+mod table;
+mod tls;
+
+pub(crate) mod cdc;
+
+pub(crate) use address::Address;
+pub(crate) use doctor::findings;
+pub(crate) use input::INPUT;
+pub(crate) use rows::ZeroDates;
+pub(crate) use sink::OUTPUT;
+pub(crate) use tls::{Tls, TlsMode};

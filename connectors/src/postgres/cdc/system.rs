@@ -1,0 +1,403 @@
+//! The [`System`] of PostgreSQL.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aqueduct_model::{BadRows, Error, ErrorKind, Relation, RelationName, Result};
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
+
+use super::chunk::{ChunkReader, Origins};
+use super::feed::Feed;
+use super::log::{Item, Log};
+use super::mark::{Lsn, PostgresMark};
+use super::preflight::{identity_fault, look, wanted};
+use super::publication::{self, Publication, Published};
+use super::retention::{END, Retention, snapshot, write_out};
+use super::settings::Settings;
+use super::sight::{Sight, Unsettled};
+use super::slot::{self, Slot};
+use super::spool::Spool;
+use crate::cdc::capture::{LogBudget, Shown, System, TableInfo};
+use crate::postgres::connection::{Purpose, Session, connect};
+use crate::postgres::copy::quoted;
+use crate::postgres::error::failed;
+use crate::postgres::server::Server;
+use crate::postgres::table::Table;
+
+/// First versions that send transactions while they run, and logical messages.
+const STREAMS_SINCE: u32 = 14;
+/// How long a reader that is leaving may take, and how often that is looked at.
+const LEAVING: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// See the module.
+pub(crate) struct PostgresSystem {
+    settings: Settings,
+    connected: Option<Connected>,
+    log: Option<Log>,
+    origins: Origins,
+    unsettled: Unsettled,
+    /// The captured tables.
+    captured: BTreeSet<RelationName>,
+}
+
+struct Connected {
+    control: Session,
+    server: Server,
+    /// The publication's number.
+    publication: u32,
+    /// Tables that our publication had not held before this place.
+    published_late: BTreeSet<RelationName>,
+    published_at: Lsn,
+    retention: Retention,
+}
+
+impl PostgresSystem {
+    /// A capture that is not connected.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            connected: None,
+            log: None,
+            origins: Origins::default(),
+            unsettled: Unsettled::default(),
+            captured: BTreeSet::new(),
+        }
+    }
+
+    fn connected(&self) -> Result<&Connected> {
+        self.connected.as_ref().ok_or_else(not_connected)
+    }
+
+    fn mark(&self, lsn: Lsn) -> Result<PostgresMark> {
+        let Connected { server, publication, .. } = self.connected()?;
+        Ok(PostgresMark { lsn, log: server.log.clone(), slot: self.settings.slot(), publication: *publication })
+    }
+
+    async fn publication(&self) -> Result<Option<Publication>> {
+        publication::find(&self.connected()?.control, &self.settings.publication()).await
+    }
+
+    /// Chunks that are read from now on show every transaction that is running now: it may have written to a table before
+    /// that was published, in which case the log does not have those rows; or it is one that an earlier run streamed.
+    async fn wait_for_the_running(&self) -> Result<()> {
+        self.unsettled.add(snapshot(&self.connected()?.control).await?.running());
+        Ok(())
+    }
+
+    /// Makes the publication, or brings one of ours in step.
+    async fn publish(
+        &self,
+        publication: Option<&Publication>,
+        tables: &BTreeSet<RelationName>,
+        slot: Option<&str>,
+    ) -> Result<()> {
+        let Connected { control, server, .. } = self.connected()?;
+        match publication {
+            None => {
+                let name = self.settings.publication();
+                publication::create(control, &name, tables, self.settings.via_root, slot).await
+            }
+            Some(own) if own.ours && !server.standby => {
+                own.keep_equal(control, tables, self.settings.via_root).await.map(|_| ())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A slot to begin with: the one that is there, or a new one.
+    async fn slot_to_begin_with(&self) -> Result<()> {
+        let Connected { control, server, .. } = self.connected()?;
+        let name = self.settings.slot();
+        let found = slot::find(control, &name).await?;
+        if let Some(slot) = &found {
+            if let Some(refused) = slot.fault(server).or_else(|| slot.in_use()) {
+                return Err(refused);
+            }
+            if !slot.is_lost() {
+                return Ok(());
+            }
+            if !self.made(slot).await? {
+                return Err(Error::config(format!("the server has given the replication slot {name} up"))
+                    .with_setting("slot")
+                    .with_hint(format!("SELECT pg_drop_replication_slot('{name}'); -- it is made anew then")));
+            }
+            slot::drop(control, &name).await?;
+        }
+        slot::create(control, &name).await.map(|_| ())
+    }
+
+    /// Whether a slot is one of ours.
+    async fn made(&self, slot: &Slot) -> Result<bool> {
+        let noted = self.publication().await?.filter(|publication| publication.ours).and_then(|own| own.slot);
+        Ok(self.settings.slot.is_none() || noted.as_ref() == Some(&slot.name))
+    }
+
+    /// The relation of a table as its publication sends it; `None` when it does not.
+    fn published(table: &Table, publication: Option<&Publication>) -> Result<Option<(Arc<Relation>, Published)>> {
+        let Some(users) = publication.filter(|publication| !publication.ours) else {
+            return Ok(Some((table.relation.clone(), Published::default())));
+        };
+        let Some(published) = users.tables.get(table.relation.name()) else {
+            tracing::warn!(table = %table.relation.name(), publication = users.name, "the publication does not hold a table");
+            return Ok(None);
+        };
+        let relation = match &published.columns {
+            None => table.relation.clone(),
+            Some(columns) => Arc::new(only(&table.relation, columns)?),
+        };
+        Ok(Some((relation, published.clone())))
+    }
+
+    /// Whether everything from `from` on is there for us. A reader before us may just be leaving: that is waited for.
+    async fn check_position(&self, from: &PostgresMark) -> Result<()> {
+        let Connected { control, server, .. } = self.connected()?;
+        let name = self.settings.slot();
+        let begun = Instant::now();
+        loop {
+            let row = control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
+            let end: Lsn = row.get::<_, &str>(0).parse()?;
+            let slot = slot::find(control, &name).await?;
+            slot::check(from, slot.as_ref(), server, &self.mark(end)?)?;
+            match slot.and_then(|slot| slot.in_use()) {
+                None => return Ok(()),
+                Some(in_use) if begun.elapsed() > LEAVING => return Err(in_use),
+                Some(_) => sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    fn command(&self, from: Lsn, streams: bool) -> Result<String> {
+        let server = &self.connected()?.server;
+        let mut options = vec![
+            format!("proto_version '{}'", if streams { 2 } else { 1 }),
+            format!("publication_names '{}'", quoted(&self.settings.publication()).replace('\'', "''")),
+        ];
+        if server.major() >= STREAMS_SINCE {
+            options.push("messages 'true'".to_owned());
+        }
+        if streams {
+            options.push("streaming 'on'".to_owned());
+        }
+        let slot = quoted(&self.settings.slot());
+        Ok(format!("START_REPLICATION SLOT {slot} LOGICAL {from} ({})", options.join(", ")))
+    }
+}
+
+#[async_trait]
+impl System for PostgresSystem {
+    type Mark = PostgresMark;
+    type Sight = Sight;
+    type Transaction = u32;
+    type Reader = ChunkReader;
+
+    async fn connect(&mut self) -> Result<()> {
+        let control = connect(&self.settings.address, Purpose::Control).await?;
+        let server = Server::ask(&control).await?;
+        let looked = look(&control, &server, &self.settings).await?;
+        looked.findings.check()?;
+        let tables: BTreeSet<RelationName> = looked.tables.iter().map(|table| table.relation.name().clone()).collect();
+        let before = looked.publication.as_ref().filter(|publication| publication.ours);
+        let is_late = |name: &&RelationName| before.is_some_and(|own| !own.tables.contains_key(name));
+        let published_late = tables.iter().filter(is_late).cloned().collect();
+        let retention = Retention::new(&self.settings);
+        self.connected = Some(Connected {
+            control,
+            server,
+            publication: 0,
+            published_late,
+            published_at: Lsn::default(),
+            retention,
+        });
+        let slot = self.settings.slot();
+        let makes_slot = self.settings.slot.is_none() || looked.slot.is_none();
+        self.publish(looked.publication.as_ref(), &tables, makes_slot.then_some(slot.as_str())).await?;
+        let publication = self.publication().await?.map_or(0, |publication| publication.oid);
+        let connected = self.connected.as_mut().ok_or_else(not_connected)?;
+        connected.publication = publication;
+        let row =
+            connected.control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
+        connected.published_at = row.get::<_, &str>(0).parse()?;
+        self.wait_for_the_running().await
+    }
+
+    async fn tables(&mut self) -> Result<Vec<TableInfo>> {
+        let publication = self.publication().await?;
+        let mut tables = Vec::new();
+        for table in wanted(&self.connected()?.control, &self.settings, publication.as_ref()).await? {
+            let Some((relation, published)) = Self::published(&table, publication.as_ref())? else { continue };
+            self.origins.put(relation.name(), table.partitioned, published.filter);
+            tables.push(TableInfo {
+                relation,
+                rows_estimate: table.rows_estimate,
+                native_key_order: table.native_key_order,
+            });
+        }
+        tables.sort_by(|a, b| a.relation.name().cmp(b.relation.name()));
+        Ok(tables)
+    }
+
+    async fn end_of_log(&mut self) -> Result<PostgresMark> {
+        if self.log.is_none() {
+            self.slot_to_begin_with().await?;
+        }
+        let Connected { control, server, .. } = self.connected()?;
+        let row = control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
+        let end: Lsn = row.get::<_, &str>(0).parse()?;
+        if !server.standby {
+            write_out(control, end).await?;
+        }
+        self.mark(end)
+    }
+
+    async fn start(&mut self, from: &PostgresMark, tables: &[Arc<Relation>]) -> Result<()> {
+        if let Some(log) = self.log.take() {
+            log.close().await?;
+        }
+        let Connected { control, server, .. } = self.connected()?;
+        self.check_position(from).await?;
+        let spool = match &self.settings.spool {
+            Some(folder) if server.major() >= STREAMS_SINCE => Some(Spool::open(folder)?),
+            _ => None,
+        };
+        let row = control.query_one(SENDER_TIMEOUT, &[]).await;
+        let limit_ms: i64 = row.map_err(|error| failed("cannot read wal_sender_timeout", error))?.get(0);
+        let limit = u64::try_from(limit_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
+        let command = self.command(from.lsn, spool.is_some())?;
+        let feed = match Feed::start(&self.settings.address, &command, from.lsn, limit).await {
+            Ok(feed) => feed,
+            Err(error) => {
+                // Between the look and the start the slot may have been given up, dropped, or taken.
+                self.check_position(from).await?;
+                return Err(error);
+            }
+        };
+        let unsettled = self.unsettled.clone();
+        let mut log = Log::new(feed, &self.settings, from.clone(), spool, unsettled, self.origins.clone());
+        for relation in tables {
+            let Connected { published_late, published_at, .. } = self.connected()?;
+            if from.lsn < *published_at && published_late.contains(relation.name()) {
+                // Taken out by a person, or dropped and made again under its name.
+                log.fail(relation.name(), left_out(relation.name()));
+            } else {
+                log.capture(relation.clone(), control).await?;
+            }
+        }
+        self.captured = tables.iter().map(|relation| relation.name().clone()).collect();
+        self.log = Some(log);
+        Ok(())
+    }
+
+    async fn add_table(&mut self, relation: Arc<Relation>) -> Result<()> {
+        let publication = self.publication().await?;
+        let control = &self.connected()?.control;
+        let described = wanted(control, &self.settings, publication.as_ref()).await?;
+        let found = described.iter().find(|table| table.relation.name() == relation.name());
+        if let Some(fault) = found.and_then(identity_fault) {
+            return Err(fault);
+        }
+        let mut tables = self.captured.clone();
+        tables.extend(publication.iter().flat_map(|publication| publication.tables.keys().cloned()));
+        tables.insert(relation.name().clone());
+        self.publish(publication.as_ref(), &tables, None).await?;
+        self.wait_for_the_running().await?;
+        let control = &self.connected.as_ref().ok_or_else(not_connected)?.control;
+        self.log.as_mut().ok_or_else(not_started)?.capture(relation.clone(), control).await?;
+        self.captured.insert(relation.name().clone());
+        Ok(())
+    }
+
+    async fn next(&mut self, budget: &LogBudget<PostgresMark>, bad: &mut BadRows) -> Result<Item> {
+        let connected = self.connected.as_mut().ok_or_else(not_connected)?;
+        connected.retention.tend(&connected.control, connected.server.standby, &self.unsettled).await?;
+        self.log.as_mut().ok_or_else(not_started)?.next(budget, bad, &connected.control).await
+    }
+
+    fn reached(&self, stream: &PostgresMark, mark: &PostgresMark) -> bool {
+        stream.lsn >= mark.lsn
+    }
+
+    fn shown(&self, sight: &Sight, transaction: &u32) -> Shown {
+        if sight.shows(*transaction) { Shown::Yes } else { Shown::No }
+    }
+
+    async fn reader(&mut self) -> Result<ChunkReader> {
+        let standby = self.connected()?.server.standby;
+        let log = self.mark(Lsn::default())?;
+        ChunkReader::open(&self.settings, log, standby, self.origins.clone(), self.unsettled.clone()).await
+    }
+
+    async fn durable(&mut self, mark: &PostgresMark) -> Result<()> {
+        if let Some(log) = &self.log {
+            log.durable(mark.lsn);
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        if let Some(log) = self.log.take() {
+            log.close().await?;
+        }
+        if let Some(connected) = self.connected.take() {
+            connected.control.close().await;
+        }
+        Ok(())
+    }
+}
+
+/// Drops the slot and the publication of a capture, where we made them. What was done, in words.
+///
+/// # Errors
+/// `Throttled` while the slot is in use; those of the connection.
+pub(crate) async fn remove_capture(settings: &Settings) -> Result<Vec<String>> {
+    let control = connect(&settings.address, Purpose::Control).await?;
+    let mut done = Vec::new();
+    let own = publication::find(&control, &settings.publication()).await?.filter(|publication| publication.ours);
+    let noted = own.as_ref().and_then(|own| own.slot.clone());
+    if let Some(slot) = slot::find(&control, &settings.slot()).await? {
+        if settings.slot.is_none() || noted.as_ref() == Some(&slot.name) {
+            slot::drop(&control, &slot.name).await?;
+            done.push(format!("dropped the replication slot {}", slot.name));
+        } else {
+            done.push(format!("left the replication slot {}, which is not ours", slot.name));
+        }
+    }
+    if let Some(own) = own {
+        publication::drop(&control, &own.name).await?;
+        done.push(format!("dropped the publication {}", own.name));
+    }
+    control.close().await;
+    Ok(done)
+}
+
+/// The columns of a publication's list.
+fn only(relation: &Relation, columns: &BTreeSet<String>) -> Result<Relation> {
+    let fields = relation.columns().fields().iter().enumerate();
+    let kept: BTreeMap<usize, _> = fields.filter(|(_, field)| columns.contains(field.name())).collect();
+    let schema = relation.columns().project(&kept.keys().copied().collect::<Vec<_>>());
+    let schema = schema.map_err(|error| Error::bug("a column list is not of its table").with_source(error))?;
+    let origins: Vec<Option<usize>> = kept.keys().map(|i| Some(*i)).collect();
+    Ok(relation.derive(Arc::new(schema), &origins))
+}
+
+fn left_out(name: &RelationName) -> Error {
+    Error::new(
+        ErrorKind::LostPosition,
+        format!("the publication had not held {name}: its changes since then were not sent"),
+    )
+    .with_setting("on_lost_position")
+    .with_hint("have the table read again, and leave our publication as it is")
+}
+
+fn not_connected() -> Error {
+    Error::new(ErrorKind::Bug, "the capture is used before it is connected")
+}
+
+fn not_started() -> Error {
+    Error::new(ErrorKind::Bug, "the capture is used before it is started")
+}
+
+const SENDER_TIMEOUT: &str = "
+SELECT setting::int8 FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";

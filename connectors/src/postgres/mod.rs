@@ -1,0 +1,22 @@
+//! PostgreSQL: changes by logical replication, tables in, tables out.
+
+mod address;
+pub(crate) mod cdc;
+mod column_type;
+mod connection;
+mod copy;
+mod doctor;
+mod error;
+#[cfg(test)]
+mod fuzz;
+mod input;
+mod server;
+mod sink;
+mod table;
+mod tls;
+
+pub(crate) use address::Address;
+pub(crate) use copy::Unrepresentable;
+pub(crate) use doctor::check;
+pub(crate) use input::INPUT;
+pub(crate) use sink::OUTPUT;

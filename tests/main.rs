@@ -2,6 +2,8 @@
 
 mod backpressure;
 mod bad_rows;
+mod cdc_cases;
+mod cdc_torture;
 mod crash_recovery;
 mod exactly_once;
 mod flow_definitions;

@@ -1,7 +1,10 @@
 //! What every system test needs: a working folder, the program as a child process, a bank that is being written.
 
 pub mod bank;
+pub mod captured;
 pub mod daemon;
+pub mod texts;
+pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -5,6 +5,7 @@
 
 mod address;
 mod binlog;
+mod column_default;
 mod column_type;
 mod connection;
 mod ddl;

@@ -59,16 +59,8 @@ fn form(event_type: u8) -> Option<(RowsKind, u8, bool)> {
 }
 
 /// True for the types of events that hold rows.
-pub(crate) fn is_rows(event_type: u8) -> bool {
+pub(super) fn is_rows(event_type: u8) -> bool {
     form(event_type).is_some()
-}
-
-/// The table of an event with rows, so that rows of other tables are passed over without a look.
-///
-/// # Errors
-/// When the bytes are too few.
-pub(crate) fn table_id_of(body: &[u8]) -> Decoded<u64> {
-    Bytes(body).u48()
 }
 
 impl<'a> RowsEvent<'a> {

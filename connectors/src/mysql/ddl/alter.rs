@@ -2,10 +2,11 @@
 
 use aqueduct_model::RelationName;
 
-use super::column::{ColumnDefinition, Place, column_definition, place};
+use super::column::{ColumnDefinition, Place, column_definition, default_expression, place};
 use super::column_type::charset_name;
 use super::create::{Definition, KeyDefinition, charset_option, key_definition};
 use super::cursor::Cursor;
+use crate::mysql::column_default::ColumnDefault;
 
 /// One part of an ALTER TABLE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub(crate) enum AlterAction {
     RenameColumn {
         from: String,
         to: String,
+    },
+    SetDefault {
+        column: String,
+        default: ColumnDefault,
     },
     RenameTable {
         to: RelationName,
@@ -115,6 +120,10 @@ fn alter_item(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<(
         actions.push(AlterAction::ConvertCharset { charset, collation });
         return Some(());
     }
+    if item.is("ALTER") {
+        actions.push(alter_column(*item).unwrap_or(AlterAction::Other));
+        return Some(());
+    }
     if let Some(action) = moves_rows(item) {
         actions.push(action);
         return Some(());
@@ -123,13 +132,27 @@ fn alter_item(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<(
     Some(())
 }
 
+/// `ALTER c SET DEFAULT …` and `ALTER c DROP DEFAULT`. `None` for what is about indexes, constraints and visibility.
+fn alter_column(mut item: Cursor<'_>) -> Option<AlterAction> {
+    item.eat("ALTER");
+    item.eat("COLUMN");
+    item.eat_all(&["IF", "EXISTS"]);
+    let column = item.name()?;
+    let default = if item.eat_all(&["SET", "DEFAULT"]) {
+        default_expression(&mut item)
+    } else if item.eat_all(&["DROP", "DEFAULT"]) {
+        ColumnDefault::Null
+    } else {
+        return None;
+    };
+    Some(AlterAction::SetDefault { column, default })
+}
+
 /// Table options, one behind the other without commas.
 fn options(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) {
     let mut options = Definition::default();
-    // `ALTER COLUMN c SET DEFAULT …` and `ALTER INDEX …` name no option.
-    let is_alter = item.is("ALTER");
     while !item.is_at_end() {
-        if is_alter || !charset_option(item, &mut options) {
+        if !charset_option(item, &mut options) {
             item.next();
         }
     }

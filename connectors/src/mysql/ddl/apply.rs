@@ -259,6 +259,7 @@ pub(super) fn field(
         charset: text.charset,
         collation: text.collation,
         generated: column.generated.map(str::to_owned),
+        default: column.default.clone(),
     };
     spec.field(settings.zero_dates)
 }

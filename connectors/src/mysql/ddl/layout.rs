@@ -11,7 +11,7 @@ use super::apply::{ApplySettings, PRIMARY, SOURCE_KEY, field, is_same, unmarked}
 use super::charset::CharsetDefault;
 use super::column::{ColumnDefinition, Place};
 use crate::cdc::capture::BACKFILLED;
-use crate::mysql::column_type::{SOURCE_CHARSET, SOURCE_COLLATION};
+use crate::mysql::column_type::{SOURCE_CHARSET, SOURCE_COLLATION, SOURCE_TYPE};
 
 /// A column, and which of the table's old ones it was.
 #[derive(Debug, Clone)]
@@ -77,6 +77,15 @@ impl Layout {
                     let in_key = self.key.contains(&before);
                     self.columns[i].field = field(column, &default, in_key, settings);
                     self.rename_in_key(&before, &column.name);
+                }
+            }
+            AlterAction::SetDefault { column, default } => {
+                if let Some(i) = self.by_old_name(column) {
+                    let field = &self.columns[i].field;
+                    let mut metadata = field.metadata().clone();
+                    let source_type = metadata.get(SOURCE_TYPE).cloned().unwrap_or_default();
+                    default.keep(&source_type, &mut metadata);
+                    self.columns[i].field = field.clone().with_metadata(metadata);
                 }
             }
             AlterAction::RenameColumn { from, to } => {

@@ -45,6 +45,7 @@ mod tests;
 pub(crate) use builders::RowBuilders;
 pub(crate) use event::{Event, decode};
 pub(crate) use format::{Flavor, Format};
+pub(crate) use gtid_event::MariadbGtidEvent;
 #[cfg(test)]
 pub(crate) use gtid_set::GtidSource;
 pub(crate) use gtid_set::{MysqlGtid, MysqlGtidSet};

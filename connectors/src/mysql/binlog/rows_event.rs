@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{Bytes, Decoded, Malformed};
+use super::bytes::{Bytes, Decoded, Malformed, bit};
 use super::inflate::inflate;
 use super::kind;
 
@@ -94,6 +94,11 @@ impl<'a> RowsEvent<'a> {
     /// True for the event that holds nothing and only ends a statement.
     pub fn is_dummy(&self) -> bool {
         self.table_id == DUMMY_TABLE_ID && self.rows.is_empty()
+    }
+
+    /// True for an update whose new rows lack columns.
+    pub fn is_partial_update(&self) -> bool {
+        self.kind == RowsKind::Update && !(0..self.columns).all(|i| bit(self.after, i))
     }
 
     /// Bytes of the rows, decompressed.

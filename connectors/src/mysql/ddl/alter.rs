@@ -57,6 +57,10 @@ pub(crate) enum AlterAction {
     DropIndex {
         name: String,
     },
+    /// A foreign key by which rows change when those of another table do.
+    AddCascade {
+        name: Option<String>,
+    },
     /// Rows come or go without being in the log: a partition is dropped, truncated or exchanged, a tablespace imported.
     MovesRows {
         /// The keywords.
@@ -182,6 +186,10 @@ fn add(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<()> {
                 actions.push(AlterAction::AddUnique { name, columns });
                 return Some(());
             }
+            Some(KeyDefinition::Cascade(name)) => {
+                actions.push(AlterAction::AddCascade { name });
+                return Some(());
+            }
             Some(KeyDefinition::Other) => {
                 actions.push(AlterAction::Other);
                 return Some(());
@@ -199,6 +207,7 @@ fn add(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<()> {
         match key_definition(&mut one)? {
             Some(KeyDefinition::Primary(columns)) => actions.push(AlterAction::AddPrimaryKey { columns }),
             Some(KeyDefinition::Unique(name, columns)) => actions.push(AlterAction::AddUnique { name, columns }),
+            Some(KeyDefinition::Cascade(name)) => actions.push(AlterAction::AddCascade { name }),
             Some(KeyDefinition::Other) => actions.push(AlterAction::Other),
             None => add_column(&mut one, if_not_exists, actions)?,
         }
@@ -209,6 +218,9 @@ fn add(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<()> {
 fn add_column(item: &mut Cursor<'_>, if_not_exists: bool, actions: &mut Vec<AlterAction>) -> Option<()> {
     let column = column_definition(item)?;
     let place = place(item)?;
+    if column.cascades {
+        actions.push(AlterAction::AddCascade { name: None });
+    }
     let (name, is_primary, is_unique) = (column.name.clone(), column.primary_key, column.unique);
     actions.push(AlterAction::AddColumn { column, place, if_not_exists });
     if is_primary {

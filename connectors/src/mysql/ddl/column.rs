@@ -1,6 +1,7 @@
 //! Definitions of columns.
 
 use super::column_type::{DeclaredType, declared_type};
+use super::create::cascades;
 use super::cursor::Cursor;
 use super::lexer::{Dialect, Token, tokens};
 use crate::mysql::column_default::ColumnDefault;
@@ -21,6 +22,8 @@ pub(crate) struct ColumnDefinition {
     /// `virtual` or `stored`.
     pub generated: Option<&'static str>,
     pub default: ColumnDefault,
+    /// It names a foreign key (MariaDB) by which the server changes rows of this table.
+    pub cascades: bool,
 }
 
 /// Where ALTER puts a column.
@@ -104,6 +107,8 @@ fn attribute(cursor: &mut Cursor<'_>, column: &mut ColumnDefinition, fills: &mut
     } else if cursor.eat("REFERENCES") {
         cursor.table()?;
         cursor.parentheses();
+        // MySQL passes over a reference that stands with a column.
+        column.cascades = cascades_here(*cursor) && cursor.dialect.mariadb;
     } else if cursor.eat("CHECK") {
         cursor.parentheses()?;
     } else if cursor.eat_all(&["GENERATED", "ALWAYS"]) {
@@ -153,6 +158,13 @@ fn literal(tokens: &[Token]) -> Option<ColumnDefault> {
         }
         _ => None,
     }
+}
+
+/// True when the actions of a reference change rows.
+fn cascades_here(mut cursor: Cursor<'_>) -> bool {
+    while cursor.eat_any(&["MATCH", "FULL", "PARTIAL", "SIMPLE"]) {}
+    let is_action = cursor.is("ON") && (cursor.is_nth(1, "DELETE") || cursor.is_nth(1, "UPDATE"));
+    is_action && cascades(&mut cursor)
 }
 
 /// Passes a default: a literal, a function with its arguments, or an expression in parentheses.

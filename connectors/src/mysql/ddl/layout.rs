@@ -163,13 +163,8 @@ impl Layout {
     }
 
     fn added(&self, column: &ColumnDefinition, settings: &ApplySettings<'_>) -> Field {
-        let mut field = field(column, &self.default_charset(), false, settings);
-        if column.fills_rows {
-            let mut metadata = field.metadata().clone();
-            metadata.insert(BACKFILLED.to_owned(), "true".to_owned());
-            field = field.with_metadata(metadata);
-        }
-        field
+        let field = field(column, &self.default_charset(), false, settings);
+        if column.fills_rows { backfilled(field) } else { field }
     }
 
     fn insert(&mut self, column: Column, place: Option<&Place>) -> Result<()> {
@@ -335,6 +330,12 @@ fn name_of(column: &Column) -> String {
     column.field.name().clone()
 }
 
+fn backfilled(field: Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(BACKFILLED.to_owned(), "true".to_owned());
+    field.with_metadata(metadata)
+}
+
 fn set(metadata: &mut HashMap<String, String>, default: &CharsetDefault) {
     for (name, value) in [(SOURCE_CHARSET, &default.charset), (SOURCE_COLLATION, &default.collation)] {
         if let Some(value) = value {
@@ -356,12 +357,12 @@ fn unknown_column(name: &str) -> Error {
 pub(crate) fn difference(old: &Relation, new: &Relation) -> Result<Vec<Step>> {
     let mut layout = Layout::of(old);
     let find = |name: &str| layout.old.iter().position(|field| is_same(field.name(), name));
-    layout.columns = new
-        .columns()
-        .fields()
-        .iter()
-        .map(|field| Column { origin: find(field.name()), field: unmarked(field) })
-        .collect();
+    let column = |field: &Field| match find(field.name()) {
+        origin @ Some(_) => Column { origin, field: unmarked(field) },
+        // The rows were copied, and may have any value in it.
+        None => Column { origin: None, field: backfilled(field.clone()) },
+    };
+    layout.columns = new.columns().fields().iter().map(|field| column(field)).collect();
     layout.key = new.key_names().into_iter().map(str::to_owned).collect();
     layout.metadata = new.columns().metadata().clone();
     layout.steps(old)

@@ -1,6 +1,7 @@
 //! The log's events as transactions of captured rows, and as changes of tables.
 
 mod events;
+mod replace;
 mod statements;
 
 use std::collections::VecDeque;

@@ -52,6 +52,7 @@ const BODIES: &[(&str, Body)] = &[
     ("a_new_version_needs_no_announcement", evolution::a_new_version_needs_no_announcement),
     ("types_widen_and_never_narrow", evolution::types_widen_and_never_narrow),
     ("truncate_rename_and_drop_of_tables", evolution::truncate_rename_and_drop_of_tables),
+    ("a_truncate_of_one_of_several_takes_its_own_rows", evolution::a_truncate_of_one_of_several_takes_its_own_rows),
     ("policies_ignore_and_fail", evolution::policies_ignore_and_fail),
     ("an_existing_column_of_another_type_is_named", evolution::an_existing_column_of_another_type_is_named),
     ("every_type_comes_back", values::every_type_comes_back),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aqueduct_model::{Batch, Change, ErrorKind, Relation, RelationName, SchemaChange, SinkInput};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::json;
 
 use super::{Bench, Kit, batch, orders, relation};
@@ -107,6 +107,28 @@ pub(crate) fn truncate_rename_and_drop_of_tables(kit: &Kit) {
     writer.close();
     assert_eq!(bench.read("sales").1, ["4|kept", "5|after"], "a dropped table stays in the target");
     assert_eq!(bench.read("orders").1.len(), 0);
+}
+
+pub(crate) fn a_truncate_of_one_of_several_takes_its_own_rows(kit: &Kit) {
+    let bench = Bench::new(kit, json!({}));
+    let (mut writer, _) = bench.start();
+    let shard = |name: &str| {
+        let metadata = [(aqueduct_model::ORIGIN.to_owned(), name.to_owned())].into();
+        let columns = Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("shard", DataType::Utf8, false).with_metadata(metadata),
+        ]);
+        Arc::new(Relation::new(RelationName::table("orders"), Arc::new(columns), &["shard", "id"], 1).unwrap())
+    };
+    let (one, two) = (shard("o'ne"), shard("two"));
+    writer.write(inserts(&one, vec![ints(&[1, 2]), strings(&["o'ne", "o'ne"])]));
+    writer.write(inserts(&two, vec![ints(&[1]), strings(&["two"])]));
+    writer.flush();
+    writer.ddl(SchemaChange::new(one.clone(), Change::Truncate));
+    writer.write(inserts(&one, vec![ints(&[7]), strings(&["o'ne"])]));
+    writer.flush();
+    writer.close();
+    assert_eq!(bench.read("orders").1, ["1|two", "7|o'ne"]);
 }
 
 pub(crate) fn policies_ignore_and_fail(kit: &Kit) {

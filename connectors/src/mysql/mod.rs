@@ -5,11 +5,13 @@
 
 mod address;
 mod binlog;
+mod column_default;
 mod column_type;
 mod connection;
 mod ddl;
 mod doctor;
 mod error;
+mod execute;
 mod input;
 mod rows;
 mod server;
@@ -21,6 +23,7 @@ pub(crate) mod cdc;
 
 pub(crate) use address::Address;
 pub(crate) use doctor::findings;
+pub(crate) use execute::execute;
 pub(crate) use input::INPUT;
 pub(crate) use rows::ZeroDates;
 pub(crate) use sink::OUTPUT;

@@ -26,11 +26,6 @@ pub(crate) struct TlsSession<S> {
 }
 
 impl Tls {
-    /// What is demanded.
-    pub fn mode(&self) -> TlsMode {
-        self.mode
-    }
-
     /// For `tokio_postgres::Config::connect`.
     pub fn for_client(&self) -> ClientTls {
         ClientTls { tls: self.clone() }

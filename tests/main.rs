@@ -2,6 +2,7 @@
 
 mod backpressure;
 mod bad_rows;
+mod captures;
 mod cdc_cases;
 mod cdc_torture;
 mod crash_recovery;
@@ -13,3 +14,4 @@ mod plugin_catalogue;
 mod receipts;
 mod restart_policy;
 mod tidy;
+mod torture;

@@ -11,6 +11,7 @@ mod connection;
 mod ddl;
 mod doctor;
 mod error;
+mod execute;
 mod input;
 mod rows;
 mod server;
@@ -22,6 +23,7 @@ pub(crate) mod cdc;
 
 pub(crate) use address::Address;
 pub(crate) use doctor::findings;
+pub(crate) use execute::execute;
 pub(crate) use input::INPUT;
 pub(crate) use rows::ZeroDates;
 pub(crate) use sink::OUTPUT;

@@ -7,6 +7,7 @@ mod connection;
 mod copy;
 mod doctor;
 mod error;
+mod execute;
 #[cfg(test)]
 mod fuzz;
 mod input;
@@ -18,5 +19,6 @@ mod tls;
 pub(crate) use address::Address;
 pub(crate) use copy::Unrepresentable;
 pub(crate) use doctor::check;
+pub(crate) use execute::execute;
 pub(crate) use input::INPUT;
 pub(crate) use sink::OUTPUT;

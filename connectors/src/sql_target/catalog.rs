@@ -67,9 +67,7 @@ pub(super) fn register(
         key: relation.key_names().into_iter().map(str::to_owned).collect(),
         version: relation.version(),
     };
-    let text =
-        serde_json::to_string(&stored).map_err(|error| Error::bug("cannot write a relation").with_source(error))?;
-    let values = [context.flow.as_str().into(), context.task.as_str().into(), table.into(), Value::Text(text)];
+    let values = [context.flow.as_str().into(), context.task.as_str().into(), table.into(), text(&stored)?];
     store(database, &values)
 }
 
@@ -81,19 +79,38 @@ fn store(database: &mut dyn Database, values: &[Value]) -> Result<()> {
     database.execute(&sql, values).map(drop)
 }
 
-/// Follows a renamed table.
-pub(super) fn rename(database: &mut dyn Database, context: &SinkContext, from: &str, to: &str) -> Result<()> {
+/// Follows a renamed table, which is written from the relation of that name from here on.
+pub(super) fn rename(
+    database: &mut dyn Database,
+    context: &SinkContext,
+    (from, to): (&str, &str),
+    name: &RelationName,
+) -> Result<()> {
     let (flow, task) = (Value::from(context.flow.as_str()), Value::from(context.task.as_str()));
+    let mut rows = Vec::new();
+    for table in [from, to] {
+        let values = [flow.clone(), task.clone(), table.into()];
+        let sql = "SELECT relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
+        rows.extend(database.query(sql, &values)?);
+    }
     let sql = "DELETE FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
-    let rows = database.query(
-        "SELECT relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3",
-        &[flow.clone(), task.clone(), from.into()],
-    )?;
     database.execute(sql, &[flow.clone(), task.clone(), from.into()])?;
     if let Some(row) = rows.first() {
-        store(database, &[flow, task, to.into(), row[0].clone()])?;
+        let stored = StoredRelation { name: name.clone(), ..parse(to, row[0].text()?)? };
+        store(database, &[flow, task, to.into(), text(&stored)?])?;
     }
     Ok(())
+}
+
+fn parse(table: &str, text: &str) -> Result<StoredRelation> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::new(ErrorKind::State, format!("cannot read what _aqueduct_targets says of {table}")).with_source(error)
+    })
+}
+
+fn text(stored: &StoredRelation) -> Result<Value> {
+    let text = serde_json::to_string(stored);
+    text.map(Value::Text).map_err(|error| Error::bug("cannot write a relation").with_source(error))
 }
 
 /// The tables that the flow wrote, by name.
@@ -109,10 +126,7 @@ pub(crate) fn written_tables(database: &mut dyn Database, context: &SinkContext)
     rows.iter()
         .map(|row| {
             let table = row[0].text()?.to_owned();
-            let stored: StoredRelation = serde_json::from_str(row[1].text()?).map_err(|error| {
-                Error::new(ErrorKind::State, format!("cannot read what _aqueduct_targets says of {table}"))
-                    .with_source(error)
-            })?;
+            let stored = parse(&table, row[1].text()?)?;
             let relation = Relation::new(stored.name, Arc::new(stored.columns), &stored.key, stored.version)?;
             Ok(WrittenTable { table, relation: Arc::new(relation) })
         })

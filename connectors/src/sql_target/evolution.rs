@@ -40,7 +40,8 @@ impl Preparation<'_> {
                         self.step(&step)?;
                     }
                     if let What::RenameTable { from } = &step.what {
-                        catalog::rename(self.database, self.context, from, &step.table)?;
+                        let name = change.relation.name();
+                        catalog::rename(self.database, self.context, (from, &step.table), name)?;
                     }
                 }
                 self.prepare(&change.relation)?;
@@ -94,6 +95,7 @@ impl Preparation<'_> {
             }
             _ => format!("DELETE FROM {table}"),
         };
+        self.database.changes_rows(name);
         self.database.execute(&sql, &[]).map(drop)
     }
 
@@ -102,6 +104,8 @@ impl Preparation<'_> {
             return Ok(());
         }
         let dialect = self.database.dialect();
+        // As far as is known here: what was done to the old name was done to the table.
+        self.database.changes_rows(to);
         self.ddl(&format!("ALTER TABLE {} RENAME TO {}", quote_ident(dialect, from)?, quote_ident(dialect, to)?))
     }
 }
@@ -121,8 +125,8 @@ fn describe(change: &Change) -> &'static str {
 pub(super) fn add_column(target: &mut Preparation<'_>, table: &str, column: &str, sql_type: &str) -> Result<()> {
     let dialect = target.database.dialect();
     let null = if dialect.is_mysql() { " NULL" } else { "" };
-    let (table, column) = (quote_ident(dialect, table)?, quote_ident(dialect, column)?);
-    target.ddl(&format!("ALTER TABLE {table} ADD COLUMN {column} {sql_type}{null}"))
+    let (quoted_table, column) = (quote_ident(dialect, table)?, quote_ident(dialect, column)?);
+    target.alter(table, &format!("ALTER TABLE {quoted_table} ADD COLUMN {column} {sql_type}{null}"))
 }
 
 /// Gives a column a type that holds all its values.
@@ -151,7 +155,10 @@ pub(super) fn widen_column(target: &mut Preparation<'_>, table: &str, column: &s
             ]
         }
     };
-    statements.iter().try_for_each(|sql| target.ddl(sql)).map_err(|error| cannot(table, column, "widened", error))
+    statements
+        .iter()
+        .try_for_each(|sql| target.alter(table, sql))
+        .map_err(|error| cannot(table, column, "widened", error))
 }
 
 fn drop_column(target: &mut Preparation<'_>, table: &str, column: &str) -> Result<()> {
@@ -161,7 +168,7 @@ fn drop_column(target: &mut Preparation<'_>, table: &str, column: &str) -> Resul
     }
     let dialect = target.database.dialect();
     let sql = format!("ALTER TABLE {} DROP COLUMN {}", quote_ident(dialect, table)?, quote_ident(dialect, column)?);
-    target.ddl(&sql).map_err(|error| cannot(table, column, "dropped", error))
+    target.alter(table, &sql).map_err(|error| cannot(table, column, "dropped", error))
 }
 
 fn rename_column(target: &mut Preparation<'_>, table: &str, from: &str, to: &str) -> Result<()> {

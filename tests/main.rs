@@ -15,3 +15,4 @@ mod receipts;
 mod restart_policy;
 mod tidy;
 mod torture;
+mod verify_servers;

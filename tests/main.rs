@@ -17,3 +17,4 @@ mod restart_policy;
 mod setup_page;
 mod tidy;
 mod torture;
+mod verify_servers;

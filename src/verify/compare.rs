@@ -48,9 +48,10 @@ pub(super) fn compare(host: &Host, plan: &Plan, task: &PlannedTask, at: At, opti
         tables.push(TableReport::new(sink, name, target.cut.epoch, (table.total, actual_total), found, options.show));
     }
     if options.repair {
+        let known: Vec<String> = target.tables.iter().map(|relation| relation.name().to_string()).collect();
         repair::repair(host, (plan, part), task, target, &differences)?;
         for report in &mut tables {
-            report.repaired = true;
+            report.repaired = known.contains(&report.table);
         }
     }
     Ok(Compared { tables, unseen })

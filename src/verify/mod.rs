@@ -28,7 +28,7 @@ use aqueduct_model::{Error, ErrorKind, PluginKind, Result};
 use compare::{At, Compared};
 use pipeline::Part;
 
-pub(crate) use report::{Report, TableReport};
+pub(crate) use report::Report;
 
 /// How often a comparison is begun anew because the source forgot the position while it was read.
 const ATTEMPTS: u32 = 10;

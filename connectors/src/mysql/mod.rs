@@ -22,6 +22,8 @@ mod tls;
 pub(crate) mod cdc;
 
 pub(crate) use address::Address;
+#[cfg(test)]
+pub(crate) use column_type::ColumnSpec;
 pub(crate) use doctor::findings;
 pub(crate) use execute::execute;
 pub(crate) use input::INPUT;

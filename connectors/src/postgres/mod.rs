@@ -17,6 +17,8 @@ mod table;
 mod tls;
 
 pub(crate) use address::Address;
+#[cfg(test)]
+pub(crate) use column_type::ColumnType;
 pub(crate) use copy::Unrepresentable;
 pub(crate) use doctor::check;
 pub(crate) use execute::execute;

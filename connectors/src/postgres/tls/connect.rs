@@ -17,7 +17,7 @@ use tokio_rustls::rustls::crypto::hash::{Hash, HashAlgorithm};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::certificate::{SignatureHash, signature_hash};
-use super::{Tls, TlsMode};
+use super::Tls;
 
 /// An encrypted line, with what ties a login to it.
 pub(crate) struct TlsSession<S> {

@@ -11,6 +11,8 @@ mod property;
 mod protocol;
 #[cfg(all(any(feature = "mysql", feature = "postgres"), feature = "failpoints"))]
 mod servers;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod type_maps;
 mod values;
 mod versions;
 

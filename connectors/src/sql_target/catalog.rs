@@ -31,7 +31,13 @@ struct StoredRelation {
     columns: Schema,
     key: Vec<String>,
     version: u32,
+    /// Other relations whose rows are in the same table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<RelationName>,
 }
+
+/// Where a written table's columns say which other relations were written into it: a JSON list of names.
+const ALSO: &str = "aqueduct.also";
 
 /// A table that a flow wrote.
 #[derive(Debug, Clone)]
@@ -61,7 +67,15 @@ pub(super) fn register(
     table: &str,
     relation: &Relation,
 ) -> Result<()> {
+    let sql = "SELECT relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
+    let before = database.query(sql, &[context.flow.as_str().into(), context.task.as_str().into(), table.into()])?;
+    let mut also = Vec::new();
+    if let Some(row) = before.first() {
+        let before = parse(table, row[0].text()?)?;
+        also.extend(before.also.into_iter().chain([before.name]).filter(|name| name != relation.name()));
+    }
     let stored = StoredRelation {
+        also,
         name: relation.name().clone(),
         columns: relation.columns().as_ref().clone(),
         key: relation.key_names().into_iter().map(str::to_owned).collect(),
@@ -127,7 +141,13 @@ pub(crate) fn written_tables(database: &mut dyn Database, context: &SinkContext)
         .map(|row| {
             let table = row[0].text()?.to_owned();
             let stored = parse(&table, row[1].text()?)?;
-            let relation = Relation::new(stored.name, Arc::new(stored.columns), &stored.key, stored.version)?;
+            let mut columns = stored.columns;
+            if !stored.also.is_empty() {
+                let also = serde_json::to_string(&stored.also)
+                    .map_err(|error| Error::bug("cannot write names").with_source(error))?;
+                columns.metadata.insert(ALSO.to_owned(), also);
+            }
+            let relation = Relation::new(stored.name, Arc::new(columns), &stored.key, stored.version)?;
             Ok(WrittenTable { table, relation: Arc::new(relation) })
         })
         .collect()

@@ -1,13 +1,13 @@
 //! DDL of the source, followed in the target: inside the epoch's transaction, or where that cannot be, before it (see
 //! `early`). Every step does nothing the second time.
 
-use aqueduct_model::{Change, Error, ErrorKind, Result, SchemaChange};
+use aqueduct_model::{Change, Error, ErrorKind, ORIGIN, Relation, Result, SchemaChange};
 use tracing::{info, warn};
 
 use super::early::{EarlyChange, What};
 use super::preparation::{Preparation, refused_change};
 use super::table::{CURRENT_COLUMN, DELETED_COLUMN, SYNCED_COLUMN, VALID_TO_COLUMN, read_columns};
-use super::{Dialect, Mode, SchemaPolicy, catalog, fault, quote_ident};
+use super::{Dialect, Mode, SchemaPolicy, Value, catalog, fault, quote_ident};
 
 impl Preparation<'_> {
     /// Follows one change of a table. The caller has applied all rows before it and prepares the table anew after it.
@@ -21,7 +21,7 @@ impl Preparation<'_> {
         match &change.change {
             Change::Truncate => {
                 let table = self.place(&change.relation).table;
-                self.truncate(&table)?;
+                self.truncate(&table, &change.relation)?;
             }
             Change::DropTable => {
                 if self.options.schema_change == SchemaPolicy::Fail {
@@ -74,29 +74,40 @@ impl Preparation<'_> {
         }
     }
 
-    fn truncate(&mut self, name: &str) -> Result<()> {
+    /// Takes out all rows, or those of the relation where it shares the table with others.
+    fn truncate(&mut self, name: &str, relation: &Relation) -> Result<()> {
         let dialect = self.database.dialect();
         if read_columns(self.database, name)?.is_empty() {
             return Ok(());
         }
         let table = quote_ident(dialect, name)?;
+        let (mut of_relation, mut values) = (String::new(), Vec::new());
+        for field in relation.columns().fields() {
+            if let Some(origin) = field.metadata().get(ORIGIN) {
+                of_relation = format!("{} = ?1", quote_ident(dialect, field.name())?);
+                values = vec![Value::from(origin.as_str())];
+            }
+        }
+        let and = if of_relation.is_empty() { String::new() } else { format!(" AND {of_relation}") };
         let (yes, no, now) = (dialect.true_literal(), dialect.false_literal(), dialect.now());
         let sql = match self.options.mode {
             Mode::Append => return Ok(()),
             Mode::SoftDelete => {
                 let (deleted, synced) = (quote_ident(dialect, DELETED_COLUMN)?, quote_ident(dialect, SYNCED_COLUMN)?);
                 format!(
-                    "UPDATE {table} SET {deleted} = {yes}, {synced} = {now} WHERE {deleted} IS NULL OR NOT {deleted}"
+                    "UPDATE {table} SET {deleted} = {yes}, {synced} = {now} \
+                     WHERE ({deleted} IS NULL OR NOT {deleted}){and}"
                 )
             }
             Mode::Scd2 => {
                 let (current, to) = (quote_ident(dialect, CURRENT_COLUMN)?, quote_ident(dialect, VALID_TO_COLUMN)?);
-                format!("UPDATE {table} SET {current} = {no}, {to} = {now} WHERE {current}")
+                format!("UPDATE {table} SET {current} = {no}, {to} = {now} WHERE {current}{and}")
             }
-            _ => format!("DELETE FROM {table}"),
+            _ if of_relation.is_empty() => format!("DELETE FROM {table}"),
+            _ => format!("DELETE FROM {table} WHERE {of_relation}"),
         };
         self.database.changes_rows(name);
-        self.database.execute(&sql, &[]).map(drop)
+        self.database.execute(&sql, &values).map(drop)
     }
 
     fn rename_table(&mut self, from: &str, to: &str) -> Result<()> {

@@ -34,15 +34,6 @@ fn declared(field: &Field) -> &str {
     text.split(['(', ' ']).next().unwrap_or_default()
 }
 
-/// Digits of a fraction of a second that the column keeps; the most where that is not known.
-fn fraction_digits(field: &Field) -> usize {
-    match field.metadata().get("source.type").and_then(|declared| declared.split_once('(')) {
-        Some((_, digits)) => digits.trim_end_matches(')').parse().map_or(6, |digits: usize| digits.min(6)),
-        None if declared(field) == "time" => 0,
-        None => 6,
-    }
-}
-
 /// A parameter that has the column's type.
 pub(crate) fn placeholder(field: &Field) -> String {
     match field.data_type() {
@@ -52,8 +43,9 @@ pub(crate) fn placeholder(field: &Field) -> String {
         }
         DataType::Date32 => "CAST(? AS DATE)".to_owned(),
         DataType::Timestamp(..) => "CAST(? AS DATETIME(6))".to_owned(),
-        // With other digits than the column's, MySQL 8.0 takes `>` for `>=` when it reads by an index on a TIME.
-        DataType::Duration(_) => format!("CAST(? AS TIME({}))", fraction_digits(field)),
+        // A text beside a TIME column is compared as a time. With a parameter that is cast to TIME, MySQL 8.0 takes `>`
+        // for `>=` when it reads by an index.
+        DataType::Duration(_) => "?".to_owned(),
         // Parameters are texts in utf8mb4, which not every sequence of bytes is.
         DataType::Binary => "UNHEX(?)".to_owned(),
         _ if matches!(declared(field), "enum" | "set") => {

@@ -5,6 +5,7 @@ mod basics;
 mod conformance;
 mod evolution;
 mod modes;
+mod origins;
 mod property;
 #[cfg(feature = "failpoints")]
 mod protocol;

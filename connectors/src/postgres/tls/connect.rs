@@ -16,8 +16,8 @@ use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::hash::{Hash, HashAlgorithm};
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::certificate::{SignatureHash, signature_hash};
 use super::Tls;
+use super::certificate::{SignatureHash, signature_hash};
 
 /// An encrypted line, with what ties a login to it.
 pub(crate) struct TlsSession<S> {

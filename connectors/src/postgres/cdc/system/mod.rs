@@ -38,8 +38,6 @@ pub(crate) struct PostgresSystem {
     log: Option<Log>,
     origins: Origins,
     unsettled: Unsettled,
-    /// The captured tables.
-    captured: BTreeSet<RelationName>,
 }
 
 struct Connected {
@@ -47,23 +45,15 @@ struct Connected {
     server: Server,
     /// The publication's number.
     publication: u32,
-    /// Tables that our publication had not held before this place, with their numbers.
-    published_late: BTreeMap<RelationName, u32>,
-    published_at: Lsn,
+    /// Tables that our publication does not hold, with their numbers.
+    unpublished: BTreeMap<RelationName, u32>,
     retention: Retention,
 }
 
 impl PostgresSystem {
     /// A capture that is not connected.
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            connected: None,
-            log: None,
-            origins: Origins::default(),
-            unsettled: Unsettled::default(),
-            captured: BTreeSet::new(),
-        }
+        Self { settings, connected: None, log: None, origins: Origins::default(), unsettled: Unsettled::default() }
     }
 
     fn connected(&self) -> Result<&Connected> {
@@ -129,28 +119,20 @@ impl System for PostgresSystem {
         let looked = look(&control, &server, &self.settings).await?;
         looked.findings.check()?;
         let numbered = looked.tables.iter().map(|table| (table.relation.name().clone(), table.oid));
-        let mut published_late: BTreeMap<RelationName, u32> = numbered.collect();
-        let tables: BTreeSet<RelationName> = published_late.keys().cloned().collect();
-        let before = looked.publication.as_ref().filter(|publication| publication.ours);
-        published_late.retain(|name, _| before.is_some_and(|own| !own.tables.contains_key(name)));
+        let mut unpublished: BTreeMap<RelationName, u32> = numbered.collect();
+        let mut tables: BTreeSet<RelationName> = unpublished.keys().cloned().collect();
+        // What is captured and not published was not sent: it is published when it is read (again), not before.
+        let own = looked.publication.as_ref().filter(|publication| publication.ours);
+        tables.retain(|name| own.is_none_or(|own| own.tables.contains_key(name)));
+        unpublished.retain(|name, _| !tables.contains(name));
         let retention = Retention::new(&self.settings);
-        self.connected = Some(Connected {
-            control,
-            server,
-            publication: 0,
-            published_late,
-            published_at: Lsn::default(),
-            retention,
-        });
+        self.connected = Some(Connected { control, server, publication: 0, unpublished, retention });
         let slot = self.settings.slot();
         let makes_slot = self.settings.slot.is_none() || looked.slot.is_none();
         self.publish(looked.publication.as_ref(), &tables, makes_slot.then_some(slot.as_str())).await?;
         let publication = self.publication().await?.map_or(0, |publication| publication.oid);
         let connected = self.connected.as_mut().ok_or_else(not_connected)?;
         connected.publication = publication;
-        let row =
-            connected.control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
-        connected.published_at = row.get::<_, &str>(0).parse()?;
         self.wait_for_the_running().await
     }
 
@@ -160,6 +142,13 @@ impl System for PostgresSystem {
         for table in wanted(&self.connected()?.control, &self.settings, publication.as_ref()).await? {
             let Some((relation, published)) = Self::published(&table, publication.as_ref())? else { continue };
             self.origins.put(relation.name(), table.partitioned, published.filter);
+            let own = publication.as_ref().filter(|publication| publication.ours);
+            if let Some(log) = &mut self.log
+                && own.is_some_and(|own| !own.tables.contains_key(relation.name()))
+                && log.captures(relation.name(), table.oid)
+            {
+                log.fail(relation.name(), left_out(relation.name()));
+            }
             tables.push(TableInfo {
                 relation,
                 rows_estimate: table.rows_estimate,
@@ -173,6 +162,8 @@ impl System for PostgresSystem {
     async fn end_of_log(&mut self) -> Result<PostgresMark> {
         if self.log.is_none() {
             self.slot_to_begin_with().await?;
+            self.publish_all().await?;
+            self.connected.as_mut().ok_or_else(not_connected)?.unpublished.clear();
         }
         let Connected { control, server, .. } = self.connected()?;
         let row = control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
@@ -208,27 +199,24 @@ impl System for PostgresSystem {
         let unsettled = self.unsettled.clone();
         let mut log = Log::new(feed, &self.settings, from.clone(), spool, unsettled, self.origins.clone());
         for relation in tables {
-            let Connected { published_late, published_at, .. } = self.connected()?;
-            let late = published_late.get(relation.name());
+            let unpublished = self.connected()?.unpublished.get(relation.name());
             // One that was made anew under its name is found to be another one by whoever looks for tables.
             let is_the_same = |oid: &u32| table_id(relation).is_none_or(|before| before == *oid);
-            if from.lsn < *published_at && late.is_some_and(is_the_same) {
+            if unpublished.is_some_and(is_the_same) {
                 log.fail(relation.name(), left_out(relation.name()));
             } else {
                 log.capture(relation.clone(), control).await?;
             }
         }
-        self.captured = tables.iter().map(|relation| relation.name().clone()).collect();
         self.log = Some(log);
         Ok(())
     }
 
     async fn add_table(&mut self, relation: Arc<Relation>) -> Result<()> {
         self.publish_too(relation.name()).await?;
-        self.wait_for_the_running().await?;
         let control = &self.connected.as_ref().ok_or_else(not_connected)?.control;
         self.log.as_mut().ok_or_else(not_started)?.capture(relation.clone(), control).await?;
-        self.captured.insert(relation.name().clone());
+        self.connected.as_mut().ok_or_else(not_connected)?.unpublished.remove(relation.name());
         Ok(())
     }
 
@@ -308,7 +296,7 @@ fn only(relation: &Relation, columns: &BTreeSet<String>) -> Result<Relation> {
 fn left_out(name: &RelationName) -> Error {
     Error::new(
         ErrorKind::LostPosition,
-        format!("the publication had not held {name}: its changes since then were not sent"),
+        format!("the publication does not hold {name}: its changes since it was taken out were not sent"),
     )
     .with_setting("on_lost_position")
     .with_hint("have the table read again, and leave our publication as it is")

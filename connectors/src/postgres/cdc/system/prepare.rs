@@ -13,6 +13,7 @@ use super::super::retention::END;
 use super::super::slot::{self, Slot};
 use super::{Connected, PostgresSystem};
 use crate::postgres::error::failed;
+use crate::postgres::table::Table;
 
 /// How long a reader that is leaving may take, and how often that is looked at.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -51,24 +52,35 @@ impl PostgresSystem {
         }
     }
 
-    /// Brings a publication of ours in step with the captured tables that still exist, and one more.
+    /// For a new beginning: exactly what is asked for.
+    pub(super) async fn publish_all(&self) -> Result<()> {
+        self.publish_those(|_| true, false).await
+    }
+
+    /// One more table. No other is added, for what it missed would be missed in silence; and none is taken out.
     pub(super) async fn publish_too(&self, name: &RelationName) -> Result<()> {
+        self.publish_those(|table| table == name, true).await
+    }
+
+    async fn publish_those(&self, is_wanted: impl Fn(&RelationName) -> bool + Send, keeps: bool) -> Result<()> {
         let mut tries = PUBLISH_TRIES;
         loop {
             tries -= 1;
             let publication = self.publication().await?;
             let described = wanted(&self.connected()?.control, &self.settings, publication.as_ref()).await?;
-            if let Some(fault) = described.iter().find(|table| table.relation.name() == name).and_then(identity_fault) {
+            let added: Vec<&Table> = described.iter().filter(|table| is_wanted(table.relation.name())).collect();
+            if let Some(fault) = added.iter().find_map(|table| identity_fault(table)) {
                 return Err(fault);
             }
-            let existing = described.iter().map(|table| table.relation.name());
-            let published = publication.iter().flat_map(|publication| publication.tables.keys());
-            let is_captured = |table: &&RelationName| *table == name || self.captured.contains(*table);
-            let tables = existing.filter(is_captured).chain(published).cloned().collect();
+            let mut tables: BTreeSet<RelationName> = added.iter().map(|table| table.relation.name().clone()).collect();
+            tables.extend(
+                publication.iter().filter(|_| keeps).flat_map(|publication| publication.tables.keys().cloned()),
+            );
             match self.publish(publication.as_ref(), &tables, None).await {
                 // A table was dropped or renamed after it was looked up.
                 Err(error) if error.kind() == ErrorKind::Schema && tries > 0 => {}
-                done => return done,
+                Err(error) => return Err(error),
+                Ok(()) => return self.wait_for_the_running().await,
             }
         }
     }

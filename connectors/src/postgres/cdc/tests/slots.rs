@@ -124,7 +124,7 @@ async fn what_a_publication_left_out_is_told() {
         let end = again.end_of_log().await.expect("the end");
         let got = texts(&read_to(&mut again, &end, false).await);
         assert_eq!((got.len(), got[1].as_str()), (2, "a + 1"), "{got:?}");
-        assert!(got[0].starts_with("b failed: the publication had not held public.b"), "{got:?}");
+        assert!(got[0].starts_with("b failed: the publication does not hold public.b"), "{got:?}");
         again.close().await.expect("a close");
         // A table that was made again under its name is another one: it is found by that, and published.
         database.sql("DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (2)");

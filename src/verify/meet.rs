@@ -13,8 +13,13 @@ use super::target::Target;
 
 /// How long to wait for a running flow that commits nothing.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+/// How long to wait for a running flow that is behind, in all.
+const WAIT_MAX: Duration = Duration::from_secs(1_800);
 /// How often the target is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a flow that has to be paused for a look runs in between: at first, and at most.
+const RUN: Duration = Duration::from_millis(500);
+const RUN_MAX: Duration = Duration::from_secs(10);
 
 /// Opens a view of the target at a position that the sources can be computed as of, and fixes them there. A daemon is
 /// paused meanwhile, and as long as the second value lives, where its target allows one process only or is to be mended.
@@ -29,13 +34,20 @@ pub(super) fn meet(
     options: Options,
 ) -> Result<Option<(Target, Option<Paused>)>> {
     let mut alone = options.repair;
-    let mut last_move: (Option<Epoch>, Instant) = (None, Instant::now());
+    let start = Instant::now();
+    let mut last_move: (Option<Epoch>, Instant) = (None, start);
+    let mut run = RUN;
+    let mut paused = None;
     loop {
-        // A flow that does not run has nothing to be paused.
-        let paused = if alone { Paused::pause(plan).ok() } else { None };
+        if alone && paused.is_none() {
+            // A flow that does not run has nothing to be paused.
+            paused = Paused::pause(plan).ok();
+        }
         let target = match host.wait_on(Target::open(plan, task)) {
-            Err(error) if error.kind() == ErrorKind::Unavailable && !alone && is_running(plan) => {
+            // A daemon that was just paused may need a moment to let go of a file.
+            Err(error) if error.kind() == ErrorKind::Unavailable && is_waiting(plan, last_move.1) => {
                 alone = true;
+                std::thread::sleep(LOOK);
                 continue;
             }
             opened => opened?,
@@ -49,15 +61,22 @@ pub(super) fn meet(
         if last_move.0 != Some(target.cut.epoch) {
             last_move = (Some(target.cut.epoch), Instant::now());
         }
-        drop((target, paused));
+        drop(target);
+        paused = None;
         if !is_running(plan) {
             return Err(behind.with_hint("start the flow with `aqueduct run FLOW`, and verify while it runs"));
         }
-        if last_move.1.elapsed() > IDLE_MAX {
+        if last_move.1.elapsed() > IDLE_MAX || start.elapsed() > WAIT_MAX {
             return Err(behind);
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(if alone { run } else { LOOK });
+        run = RUN_MAX.min(run * 2);
     }
+}
+
+/// True while there is something to wait for.
+fn is_waiting(plan: &Plan, last_move: Instant) -> bool {
+    last_move.elapsed() < IDLE_MAX && is_running(plan)
 }
 
 fn is_running(plan: &Plan) -> bool {

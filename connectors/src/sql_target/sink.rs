@@ -273,6 +273,8 @@ impl SqlSink {
             fault::point("ddl.early_after", &context.flow)?;
             let Some(database) = &mut self.database else { return Err(Error::bug("a sink lost its connection")) };
             self.early.done(database.as_mut(), &context)?;
+            // Rows from before it come in their old shape, and have to find the columns that there are now.
+            self.tables.clear();
         }
         if ahead.is_empty() { self.shape_as_it_is(&change.relation) } else { Ok(()) }
     }

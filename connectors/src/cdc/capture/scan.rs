@@ -30,7 +30,7 @@ use super::journal::{Draft, Journal};
 use super::live::with_version;
 use super::open::described;
 use super::order::sorts_natively;
-use super::position::{Phase, State, TableState};
+use super::position::{Phase, State};
 use super::readers::{Done, Job};
 use super::settings::CaptureSettings;
 use super::source::MakeSystem;
@@ -240,11 +240,12 @@ impl<S: System> Work<S> {
                 .with_hint("let the flow run, and verify again"));
         }
         for table in &self.tables {
-            // A table that is half read has no state that could be compared.
+            // A table that is half read, or not at all, has no state that could be compared.
             let name = table.info.relation.name();
-            if let Some(TableState { phase: Phase::Snapshot { .. }, .. }) = cut.tables.get(name) {
-                return Err(Error::new(ErrorKind::Unavailable, format!("the snapshot of {name} is not complete"))
-                    .with_hint("verify again once it is"));
+            let phase = cut.tables.get(name).map(|table| &table.phase);
+            if matches!(phase, None | Some(Phase::Snapshot { .. } | Phase::CatchUp { .. })) {
+                return Err(Error::new(ErrorKind::Unavailable, format!("the flow has not read all of {name} yet"))
+                    .with_hint("verify again once it has"));
             }
         }
         self.broken = true;
@@ -270,7 +271,7 @@ impl<S: System> Work<S> {
         }
         self.tables.retain(|table| {
             let phase = cut.tables.get(table.info.relation.name()).map(|table| &table.phase);
-            !matches!(phase, None | Some(Phase::Parked { .. } | Phase::CatchUp { .. } | Phase::Failed { .. }))
+            !matches!(phase, Some(Phase::Parked { .. } | Phase::Failed { .. }))
         });
         self.broken = false;
         Ok(())

@@ -8,7 +8,7 @@ use aqueduct_model::{Error, ErrorKind, RelationName, Result};
 
 use super::chunks::{Chunk, Stage};
 use super::hand_out::Handing;
-use super::journal::{Begun, Draft, What};
+use super::journal::{Before, Begun, Draft, What};
 use super::order::sorts_natively;
 use super::position::{Phase, SavedKey};
 use super::readers::{Done, Job};
@@ -154,11 +154,18 @@ impl<S: System> Work<S> {
 
     pub(super) async fn begun_of(&mut self, info: &TableInfo) -> Result<Begun> {
         let name = info.relation.name().clone();
-        let version = self.tables.get(&name).map_or(0, |table| table.source.version().max(table.shown.version()));
+        let left = self.left.find(&name).filter(|_| !self.tables.contains_key(&name));
+        let before = match left {
+            None => Before::Nothing,
+            Some(left) if left.stays => Before::Kept,
+            Some(_) => Before::Old,
+        };
+        let known = self.tables.get(&name).map(|table| table.source.version().max(table.shown.version()));
+        let version = known.or(left.map(|left| left.version)).unwrap_or_default();
         let relation = with_version(&info.relation, info.relation.version().max(version + 1))?;
         self.progress.expected += info.rows_estimate;
         let native_order = info.native_key_order && sorts_natively(&relation);
-        Ok(Begun { name, shape: self.shapes.keep(&relation).await?, native_order })
+        Ok(Begun { name, shape: self.shapes.keep(&relation).await?, native_order, before })
     }
 
     /// What was found comes true once the stream has come to where it was found.

@@ -86,6 +86,7 @@ async fn a_table_made_anew_begins_from_nothing_unless_the_policy_takes_nothing_a
     let emptied = ["t DropTable", "t Truncate", "t CreateTable", "t Insert"];
     assert_eq!(made_anew(SchemaChanges::Evolve).await, emptied);
     for policy in [SchemaChanges::TryEvolve, SchemaChanges::Lenient, SchemaChanges::Ignore] {
-        assert_eq!(made_anew(policy).await, ["t CreateTable", "t UpdateAfter"], "{policy:?}");
+        // A change that comes while the rows are read is passed on as it is.
+        assert_eq!(made_anew(policy).await, ["t CreateTable", "t Insert", "t UpdateAfter"], "{policy:?}");
     }
 }

@@ -95,6 +95,9 @@ impl Target {
                 if *other == Change::Truncate {
                     table.rows.clear();
                 } else {
+                    if table.rows.is_empty() {
+                        table.keyed = !relation.key().is_empty();
+                    }
                     table.columns = columns;
                     for (cells, _) in table.rows.values_mut() {
                         cells.resize(table.columns.len(), None);

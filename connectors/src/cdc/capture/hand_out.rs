@@ -8,12 +8,12 @@ use aqueduct_model::{
 };
 use arrow::array::BooleanArray;
 
+use super::ddl::keeps_dropped;
 use super::journal::{Before, Begun, Entry, What, as_updates};
 use super::order::{KeyBytes, keys_of};
 use super::position::{Phase, SavedKey, TableState};
 use super::table::Table;
 use super::work::{Lane, Work};
-use super::ddl::keeps_dropped;
 use super::{Mark, System, approval};
 
 /// See the module.
@@ -271,8 +271,9 @@ impl<S: System> Work<S> {
                 leaving.push((name.clone(), table.source.version().max(table.shown.version())));
             }
         }
-        self.state.left |= !leaving.is_empty();
-        self.left.add(leaving, stays).await
+        let number = self.state.left;
+        self.state.left += leaving.len() as u64;
+        self.left.add(leaving, number, stays).await
     }
 
     fn end_chunk(&mut self, name: &RelationName, up_to: Option<SavedKey>) {

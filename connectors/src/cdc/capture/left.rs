@@ -1,9 +1,10 @@
 //! The tables that this capture once had: what the target holds of them is old when one of the name comes again.
 //!
 //! A table leaves when it is dropped, or when `tables` no longer asks for it; a target may keep its rows either way. The
-//! list is a file beside the checkpoint, durable before a position that a table has left. What a crash undoes may still
-//! be in it, which does no harm: each decision that comes of it is written into the journal's entry.
+//! list is a file beside the checkpoint, durable before a position behind which a table has left. A position says how many
+//! have: what is beyond that number was undone by a crash, and what is missing tells that the file is not the right one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aqueduct_model::{Error, ErrorKind, RelationName, Result};
@@ -23,6 +24,8 @@ const BYTES_MAX: u64 = 64 << 20;
 #[serde(deny_unknown_fields)]
 pub(super) struct LeftTable {
     name: RelationName,
+    /// How many left before it.
+    number: u64,
     /// The version of its last columns: those of a table that comes again are newer.
     pub(super) version: u32,
     /// By `schema_change` the target keeps its rows, also when one of the name comes again.
@@ -42,48 +45,51 @@ impl Left {
         Self { disk, tables: Vec::new() }
     }
 
-    /// Reads the list. `expected`: the position says that there is one.
+    /// Reads the list as it was when `count` tables had left.
     ///
     /// # Errors
     /// `LostPosition` when it is gone, `State` when it is damaged.
-    pub(super) async fn load(&mut self, expected: bool) -> Result<()> {
+    pub(super) async fn load(&mut self, count: u64) -> Result<()> {
         let length = self.disk.length(FILE).await?.unwrap_or_default();
-        let text = self.disk.read(FILE, 0, length.min(BYTES_MAX) as usize).await?;
-        match text {
-            Some(text) => {
-                self.tables = serde_json::from_slice(&text).map_err(|error| {
-                    Error::new(ErrorKind::State, "the list of tables that this flow captured before is damaged")
-                        .with_hint(RESTORE)
-                        .with_source(error)
-                })?;
-                Ok(())
-            }
-            None if expected => {
-                Err(Error::new(ErrorKind::LostPosition, "which tables this flow captured before is not known any more")
-                    .with_hint(RESTORE))
-            }
-            None => Ok(()),
+        if let Some(text) = self.disk.read(FILE, 0, length.min(BYTES_MAX) as usize).await? {
+            self.tables = serde_json::from_slice(&text).map_err(|error| {
+                Error::new(ErrorKind::State, "the list of tables that this flow captured before is damaged")
+                    .with_hint(RESTORE)
+                    .with_source(error)
+            })?;
         }
+        self.tables.retain(|table| table.number < count);
+        if self.tables.last().map_or(0, |table| table.number + 1) != count {
+            let text = "which tables this flow captured before is not known any more";
+            return Err(Error::new(ErrorKind::LostPosition, text).with_hint(RESTORE));
+        }
+        // Only now: a crash may have undone the later ones.
+        let mut known = HashSet::new();
+        let mut tables: Vec<LeftTable> = std::mem::take(&mut self.tables);
+        tables.reverse();
+        tables.retain(|table| known.insert(table.name.clone()));
+        tables.reverse();
+        self.tables = tables;
+        Ok(())
     }
 
     /// The table of that name, if it was captured before.
     pub(super) fn find(&self, name: &RelationName) -> Option<&LeftTable> {
-        self.tables.iter().find(|table| table.name == *name)
+        self.tables.iter().rev().find(|table| table.name == *name)
     }
 
-    /// Notes that tables have left; durable when this returns.
-    pub(super) async fn add(&mut self, leaving: Vec<(RelationName, u32)>, stays: bool) -> Result<()> {
-        let before = self.tables.clone();
-        for (name, version) in leaving {
-            self.tables.retain(|table| table.name != name);
-            self.tables.push(LeftTable { name, version, stays });
-        }
-        if self.tables == before {
+    /// Notes that tables have left, the first one as the `number`th; durable when this returns.
+    pub(super) async fn add(&mut self, leaving: Vec<(RelationName, u32)>, number: u64, stays: bool) -> Result<()> {
+        if leaving.is_empty() {
             return Ok(());
+        }
+        for ((name, version), number) in leaving.into_iter().zip(number..) {
+            self.tables.push(LeftTable { name, number, version, stays });
         }
         let surplus = self.tables.len().saturating_sub(LEFT_MAX);
         for table in self.tables.drain(..surplus) {
-            let text = "a table that left long ago is forgotten: if one of its name comes again, the target keeps its rows";
+            let text =
+                "a table that left long ago is forgotten: if one of its name comes again, the target keeps its rows";
             tracing::warn!(table = %table.name, "{text}");
         }
         let text = serde_json::to_vec(&self.tables)

@@ -92,6 +92,16 @@ impl<S: System> Work<S> {
             })?;
             self.handing = Some(Handing::new(entry, self.state.done));
         }
+        for (name, table) in &self.state.tables {
+            // A life that was undone may have taken the note away.
+            match &table.phase {
+                Phase::Parked { .. } => {
+                    approval::note_again(self.disk.as_ref(), name, "parked", "its columns changed").await?
+                }
+                Phase::Failed { error } => approval::note_again(self.disk.as_ref(), name, "failed", error).await?,
+                _ => {}
+            }
+        }
         let unwanted = |name: &&RelationName| !super::is_wanted(&self.settings.tables, name);
         let removed: Vec<RelationName> = self.state.tables.keys().filter(unwanted).cloned().collect();
         if !removed.is_empty() {

@@ -58,7 +58,7 @@ impl<S: System> Work<S> {
                     disk.remove(&file).await?;
                 }
                 let (new, at) = described(&mut system).await?;
-                let state = State { log: at.clone(), entry: 0, done: 0, left: false, tables: BTreeMap::new() };
+                let state = State { log: at.clone(), entry: 0, done: 0, left: 0, tables: BTreeMap::new() };
                 let snapshot = settings.snapshot != SnapshotMode::Never;
                 (state, Some(Found { at, new, gone: Vec::new(), snapshot }))
             }

@@ -142,7 +142,8 @@ impl<S: System> Source for Scan<S> {
     /// The least place that can be computed; see the module.
     fn position(&self) -> Option<Position> {
         let work = self.work.as_ref()?;
-        let state: State<S::Mark> = State { log: work.high.clone(), entry: 0, done: 0, left: false, tables: BTreeMap::new() };
+        let state: State<S::Mark> =
+            State { log: work.high.clone(), entry: 0, done: 0, left: 0, tables: BTreeMap::new() };
         Some(state.position())
     }
 

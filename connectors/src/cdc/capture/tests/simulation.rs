@@ -181,7 +181,9 @@ impl Run {
     fn is_done(&self, polled: &Polled, target: &Target) -> bool {
         self.world.lock().approve();
         let world = self.world.lock();
-        matches!(polled, Polled::Idle) && world.writes_left == 0 && target.differs_from(&world, self.was_removed()).is_none()
+        matches!(polled, Polled::Idle)
+            && world.writes_left == 0
+            && target.differs_from(&world, self.was_removed()).is_none()
     }
 
     fn was_removed(&self) -> Option<&'static str> {

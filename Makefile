@@ -25,7 +25,7 @@ help:
 ## make bench           the figures of benches/README.md, from a release build; FIGURES='chain startup' for some of them
 ## make bench-quick     the same from the quick build
 ## make torture KILLS=n kill -9 the daemon under load, n times between files and n times between servers (2000)
-## make simulate SEEDS=n FIRST_SEED=m  the epoch protocol with the world failing as each seed says (2000 from 1)
+## make simulate SEEDS=n FIRST_SEED=m  the epoch protocol and the capture of changes, the world failing as each seed says (2000 from 1)
 ## make mutants         planted protocol bugs: does the suite catch every one?
 ## make docs            renew docs/plugins and the plugin tables
 ## make fmt clippy deny format; lints as errors; licences, sources, advisories
@@ -54,7 +54,7 @@ torture:
 	AQUEDUCT_KILLS=$(KILLS) AQUEDUCT_CDC_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --package aqueduct --test system -- crash_recovery cdc_torture --nocapture
 
 simulate: setup
-	AQUEDUCT_SEEDS=$(SEEDS) AQUEDUCT_FIRST_SEED=$(FIRST_SEED) cargo test $(QUICK) --package aqueduct-engine --lib -- simulation --nocapture
+	AQUEDUCT_SEEDS=$(SEEDS) AQUEDUCT_FIRST_SEED=$(FIRST_SEED) cargo test $(QUICK) --lib --no-fail-fast -- simulation --nocapture
 
 mutants: setup
 	scripts/mutants.sh

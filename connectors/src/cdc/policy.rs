@@ -39,7 +39,7 @@ pub enum SchemaChanges {
     #[default]
     Evolve,
     /// Changes that fit everywhere are passed on: new tables, new, renamed and altered columns. Dropped columns stay, and
-    /// are null from then on; a dropped table stays.
+    /// are null from then on; a dropped table stays, and another one of its name comes as updates of it.
     TryEvolve,
     /// Nothing is ever taken away: new columns are added, a renamed column is a new one beside the old one, which is null
     /// from then on, as a dropped one is; a dropped table stays.

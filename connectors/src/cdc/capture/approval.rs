@@ -39,6 +39,14 @@ pub(super) async fn note(disk: &dyn Disk, name: &RelationName, state: &str, reas
     disk.publish(&draft, &file(WAITING, name)).await
 }
 
+/// Says so unless it is said already.
+pub(super) async fn note_again(disk: &dyn Disk, name: &RelationName, state: &str, reason: &str) -> Result<()> {
+    match disk.length(&file(WAITING, name)).await? {
+        Some(_) => Ok(()),
+        None => note(disk, name, state, reason).await,
+    }
+}
+
 /// The tables that were approved since.
 pub(super) async fn approved<'a>(
     disk: &dyn Disk,

@@ -36,6 +36,11 @@ fn verdict(policy: SchemaChanges, change: &Change) -> Verdict {
     }
 }
 
+/// True when the target keeps the rows of a table that is gone, also when another one takes its name.
+pub(super) fn keeps_dropped(policy: SchemaChanges) -> bool {
+    matches!(verdict(policy, &Change::DropTable), Verdict::Widen | Verdict::Keep)
+}
+
 impl<S: System> Work<S> {
     /// Takes a change of a table's shape from the log.
     pub(super) async fn follow(&mut self, change: SchemaChange) -> Result<()> {
@@ -46,12 +51,16 @@ impl<S: System> Work<S> {
         if let Lane::CatchUp(now) = &self.lane
             && *now != name
         {
-            return Ok(());
+            let takes_its_name = now == change.relation.name();
+            return if takes_its_name { self.created(change.relation).await } else { Ok(()) };
         }
         let phase = self.state.tables.get(&name).map(|table| table.phase.clone());
         match (&change.change, phase) {
             (_, Some(Phase::Parked { .. } | Phase::Failed { .. })) => Ok(()),
-            (Change::CreateTable, _) | (Change::RenameTable { .. }, None) => self.created(change.relation).await,
+            (Change::CreateTable, _) | (Change::RenameTable { .. }, None) => {
+                self.forget_found(&name);
+                self.created(change.relation).await
+            }
             (_, None) => {
                 self.forget_found(&name);
                 Ok(())
@@ -66,14 +75,27 @@ impl<S: System> Work<S> {
         if let Some(found) = &mut self.found {
             found.new.retain(|info| info.relation.name() != name);
         }
+        let known = self.created.len();
+        self.created.retain(|info| info.relation.name() != name);
+        if self.created.len() < known {
+            self.looked_at = None;
+        }
     }
 
     /// A table is there that was not before, or in the place of one that was.
     async fn created(&mut self, relation: Arc<Relation>) -> Result<()> {
         let name = relation.name().clone();
         self.forget_found(&name);
-        if !is_wanted(&self.settings.tables, &name) {
-            return Ok(());
+        match self.state.tables.get(&name).map(|table| &table.phase) {
+            Some(Phase::Parked { .. } | Phase::Failed { .. }) => return Ok(()),
+            None if !is_wanted(&self.settings.tables, &name) => return Ok(()),
+            _ => {}
+        }
+        if matches!(self.lane, Lane::CatchUp(_)) {
+            return self.created_long_ago(&name).await;
+        }
+        if keeps_dropped(self.settings.schema_change) {
+            self.leave(std::slice::from_ref(&name), true).await?;
         }
         let Some(old) = self.tables.get(&name).cloned() else {
             // Whatever it holds at the next boundary is read then: tables can be made with rows.
@@ -89,6 +111,22 @@ impl<S: System> Work<S> {
         }
         self.replace(&name, Table::plain(relation)).await?;
         self.set_phase(&name, Phase::snapshot(false));
+        Ok(())
+    }
+
+    /// The table that catches up gave way to another one of its name while its changes were withheld. The columns that
+    /// the log tells here are those of then: it is read as it is now.
+    async fn created_long_ago(&mut self, name: &RelationName) -> Result<()> {
+        self.looked_at = None;
+        if self.state.tables.contains_key(name) {
+            let why = "another table took its name while its changes were withheld".to_owned();
+            tracing::warn!(table = %name, "{why}; it is read anew");
+            approval::note(self.disk.as_ref(), name, "failed", &why).await?;
+            self.set_phase(name, Phase::Failed { error: why });
+            if self.live {
+                self.reset(std::slice::from_ref(name)).await?;
+            }
+        }
         Ok(())
     }
 
@@ -144,9 +182,7 @@ impl<S: System> Work<S> {
             Change::DropTable => {
                 let relation = self.table(&name)?.shown.clone();
                 self.out.push_back(Polled::Schema(SchemaChange { relation, ..change }));
-                self.state.tables.remove(&name);
-                self.tables.remove(&name);
-                return Ok(());
+                return self.leave(std::slice::from_ref(&name), false).await;
             }
             Change::RenameTable { .. } => return self.renamed(&name, change).await,
             _ => {}
@@ -201,19 +237,23 @@ impl<S: System> Work<S> {
 
     async fn renamed(&mut self, from: &RelationName, change: SchemaChange) -> Result<()> {
         let to = change.relation.name().clone();
-        if !is_wanted(&self.settings.tables, &to) {
+        // The target cannot rename a table to a name under which it may hold another one's rows.
+        let is_taken = self.left.find(&to).is_some() || self.state.tables.contains_key(&to);
+        let is_late = matches!(self.lane, Lane::CatchUp(_));
+        if is_taken || is_late || !is_wanted(&self.settings.tables, &to) {
             let relation = self.table(from)?.shown.clone();
             self.out.push_back(Polled::Schema(SchemaChange {
                 relation,
                 change: Change::DropTable,
                 statement: change.statement,
             }));
-            self.state.tables.remove(from);
-            self.tables.remove(from);
-            return Ok(());
-        }
-        if self.state.tables.contains_key(&to) {
-            self.give_up_chunks(&to).await?;
+            self.leave(std::slice::from_ref(from), keeps_dropped(self.settings.schema_change)).await?;
+            if is_late {
+                // It is looked for under its new name as it is now.
+                self.looked_at = None;
+                return Ok(());
+            }
+            return self.created(change.relation).await;
         }
         let (Some(state), Some(_)) = (self.state.tables.remove(from), self.tables.remove(from)) else {
             return Err(Error::bug(format!("{from} was just known")));
@@ -236,9 +276,7 @@ impl<S: System> Work<S> {
         match &change.change {
             Change::DropTable => {
                 tracing::warn!(table = %name, "a table was dropped; by `schema_change` the target is not told");
-                self.state.tables.remove(&name);
-                self.tables.remove(&name);
-                return Ok(());
+                return self.leave(std::slice::from_ref(&name), true).await;
             }
             // Rows under another name cannot be told from another table's.
             Change::RenameTable { .. } => return self.renamed(&name, change).await,

@@ -8,7 +8,8 @@ use aqueduct_model::{
 };
 use arrow::array::BooleanArray;
 
-use super::journal::{Begun, Entry, What, as_updates};
+use super::ddl::keeps_dropped;
+use super::journal::{Before, Begun, Entry, What, as_updates};
 use super::order::{KeyBytes, keys_of};
 use super::position::{Phase, SavedKey, TableState};
 use super::table::Table;
@@ -149,14 +150,24 @@ impl<S: System> Work<S> {
         match what {
             What::Begin { tables, .. } => {
                 for begun in tables {
-                    all.push(SchemaChange::new(self.begun(begun).await?, Change::CreateTable));
+                    let new = self.begun(begun).await?;
+                    if begun.before == Before::Old {
+                        // First, so that old rows are in no way of new columns and keys.
+                        all.push(SchemaChange::new(new.clone(), Change::Truncate));
+                    }
+                    all.push(SchemaChange::new(new, Change::CreateTable));
                 }
             }
             What::Reset { tables, .. } => {
                 for begun in tables {
                     let new = self.begun(begun).await?;
                     match self.tables.get(&begun.name).map(|table| table.shown.clone()) {
-                        None => all.push(SchemaChange::new(new, Change::CreateTable)),
+                        None => {
+                            if begun.before != Before::Nothing {
+                                all.push(SchemaChange::new(new.clone(), Change::Truncate));
+                            }
+                            all.push(SchemaChange::new(new, Change::CreateTable));
+                        }
                         Some(old) => {
                             all.push(SchemaChange::new(old.clone(), Change::Truncate));
                             let changes = differences(&old, &new);
@@ -186,11 +197,11 @@ impl<S: System> Work<S> {
         match entry.what {
             What::Begin { tables, snapshot } => {
                 let phase = if snapshot { Phase::snapshot(false) } else { Phase::Streaming };
-                self.adopt(tables, &phase, self.lane == Lane::Main).await?;
+                self.adopt(tables, &phase, self.lane == Lane::Main, true).await?;
             }
             What::Reset { log, tables } => {
                 let restarts = log.is_some();
-                self.adopt(tables, &Phase::snapshot(false), !restarts && self.lane == Lane::Main).await?;
+                self.adopt(tables, &Phase::snapshot(false), !restarts && self.lane == Lane::Main, false).await?;
                 if let Some(mark) = log {
                     self.state.log = mark;
                     // It may have been lost a second time since.
@@ -205,14 +216,8 @@ impl<S: System> Work<S> {
                     }
                 }
             }
-            What::Remove(names) | What::Dropped(names) => {
-                for name in &names {
-                    self.give_up_chunks(name).await?;
-                    self.state.tables.remove(name);
-                    self.tables.remove(name);
-                    approval::settled(self.disk.as_ref(), name).await?;
-                }
-            }
+            What::Remove(names) => self.leave(&names, false).await?,
+            What::Dropped(names) => self.leave(&names, keeps_dropped(self.settings.schema_change)).await?,
             What::Chunk { table, up_to, .. } => self.end_chunk(&table, up_to),
             What::Fail { table, error } => {
                 self.give_up_chunks(&table).await?;
@@ -234,23 +239,41 @@ impl<S: System> Work<S> {
         }
     }
 
-    async fn adopt(&mut self, tables: Vec<Begun>, phase: &Phase<S::Mark>, adds: bool) -> Result<()> {
+    /// Tables of these shapes are captured from here on. `keeps`: the target has the rows that policies keep.
+    async fn adopt(&mut self, tables: Vec<Begun>, phase: &Phase<S::Mark>, adds: bool, keeps: bool) -> Result<()> {
         for begun in tables {
             let relation = self.begun(&begun).await?;
             self.give_up_chunks(&begun.name).await?;
             if adds {
                 self.system.add_table(relation.clone()).await?;
             }
-            let state = TableState {
-                shape: begun.shape,
-                shown_as: None,
-                native_order: begun.native_order,
-                phase: phase.clone(),
+            let is_update = begun.before == Before::Kept && !relation.key().is_empty();
+            let phase = match phase {
+                Phase::Snapshot { .. } if is_update && keeps => Phase::snapshot(true),
+                phase => phase.clone(),
             };
+            let (shape, native_order) = (begun.shape, begun.native_order);
+            let state = TableState { shape, shown_as: None, native_order, phase };
             self.state.tables.insert(begun.name.clone(), state);
             self.tables.insert(begun.name, Table::plain(relation));
         }
         Ok(())
+    }
+
+    /// Tables are captured no more; the target may keep what it has of them.
+    pub(super) async fn leave(&mut self, names: &[RelationName], stays: bool) -> Result<()> {
+        let mut leaving = Vec::new();
+        for name in names {
+            self.give_up_chunks(name).await?;
+            approval::settled(self.disk.as_ref(), name).await?;
+            self.state.tables.remove(name);
+            if let Some(table) = self.tables.remove(name) {
+                leaving.push((name.clone(), table.source.version().max(table.shown.version())));
+            }
+        }
+        let number = self.state.left;
+        self.state.left += leaving.len() as u64;
+        self.left.add(leaving, number, stays).await
     }
 
     fn end_chunk(&mut self, name: &RelationName, up_to: Option<SavedKey>) {

@@ -103,6 +103,28 @@ pub(super) struct Begun {
     pub(super) shape: ShapeId,
     /// See `TableState::native_order`.
     pub(super) native_order: bool,
+    /// What the target holds under its name.
+    #[serde(default, skip_serializing_if = "Before::is_nothing")]
+    pub(super) before: Before,
+}
+
+/// What the target holds under the name of a table that joins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Before {
+    /// Nothing of this capture's.
+    #[default]
+    Nothing,
+    /// Rows of a table that left; they go.
+    Old,
+    /// Rows of a table that left; they stay, and the new ones come as updates.
+    Kept,
+}
+
+impl Before {
+    fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
 }
 
 /// One batch of an entry.

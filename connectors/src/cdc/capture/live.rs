@@ -8,7 +8,7 @@ use aqueduct_model::{Error, ErrorKind, RelationName, Result};
 
 use super::chunks::{Chunk, Stage};
 use super::hand_out::Handing;
-use super::journal::{Begun, Draft, What};
+use super::journal::{Before, Begun, Draft, What};
 use super::order::sorts_natively;
 use super::position::{Phase, SavedKey};
 use super::readers::{Done, Job};
@@ -94,6 +94,16 @@ impl<S: System> Work<S> {
             })?;
             self.handing = Some(Handing::new(entry, self.state.done));
         }
+        for (name, table) in &self.state.tables {
+            // A life that was undone may have taken the note away.
+            match &table.phase {
+                Phase::Parked { .. } => {
+                    approval::note_again(self.disk.as_ref(), name, "parked", "its columns changed").await?
+                }
+                Phase::Failed { error } => approval::note_again(self.disk.as_ref(), name, "failed", error).await?,
+                _ => {}
+            }
+        }
         let unwanted = |name: &&RelationName| !super::is_wanted(&self.settings.tables, name);
         let removed: Vec<RelationName> = self.state.tables.keys().filter(unwanted).cloned().collect();
         if !removed.is_empty() {
@@ -156,11 +166,18 @@ impl<S: System> Work<S> {
 
     pub(super) async fn begun_of(&mut self, info: &TableInfo) -> Result<Begun> {
         let name = info.relation.name().clone();
-        let version = self.tables.get(&name).map_or(0, |table| table.source.version().max(table.shown.version()));
+        let left = self.left.find(&name).filter(|_| !self.tables.contains_key(&name));
+        let before = match left {
+            None => Before::Nothing,
+            Some(left) if left.stays => Before::Kept,
+            Some(_) => Before::Old,
+        };
+        let known = self.tables.get(&name).map(|table| table.source.version().max(table.shown.version()));
+        let version = known.or(left.map(|left| left.version)).unwrap_or_default();
         let relation = with_version(&info.relation, info.relation.version().max(version + 1))?;
         self.progress.expected += info.rows_estimate;
         let native_order = info.native_key_order && sorts_natively(&relation);
-        Ok(Begun { name, shape: self.shapes.keep(&relation).await?, native_order })
+        Ok(Begun { name, shape: self.shapes.keep(&relation).await?, native_order, before })
     }
 
     /// What was found comes true once the stream has come to where it was found.

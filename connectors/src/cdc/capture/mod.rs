@@ -14,6 +14,10 @@
 //!
 //! **The position** is the place in the log, how far each table has come, and how far the journal was handed out. The
 //! journal holds what the log does not say: chunks, which tables joined or left, what a person approved.
+//!
+//! **Names that come again.** A target may keep the rows of a table that was dropped or is no longer asked for. So when a
+//! table of the name is captured again, made anew or renamed into it, the target's rows go first, and its own are read;
+//! policies that never take anything away have them come as updates instead.
 
 mod approval;
 mod chunks;
@@ -22,6 +26,7 @@ mod disk;
 mod fold;
 mod hand_out;
 mod journal;
+mod left;
 mod live;
 mod open;
 mod order;

@@ -8,6 +8,7 @@ use aqueduct_model::{Error, ErrorKind, Position, Relation, RelationName, Result}
 use super::chunks::Chunks;
 use super::disk::Disk;
 use super::journal::Journal;
+use super::left::Left;
 use super::live::{Found, with_version};
 use super::position::{Phase, ShapeId, State, TableState};
 use super::progress::Progress;
@@ -57,7 +58,7 @@ impl<S: System> Work<S> {
                     disk.remove(&file).await?;
                 }
                 let (new, at) = described(&mut system).await?;
-                let state = State { log: at.clone(), entry: 0, done: 0, tables: BTreeMap::new() };
+                let state = State { log: at.clone(), entry: 0, done: 0, left: 0, tables: BTreeMap::new() };
                 let snapshot = settings.snapshot != SnapshotMode::Never;
                 (state, Some(Found { at, new, remade: Vec::new(), gone: Vec::new(), snapshot }))
             }
@@ -65,6 +66,7 @@ impl<S: System> Work<S> {
         let mut work = Self {
             journal: Journal::new(disk.clone()),
             shapes: Shapes::new(disk.clone()),
+            left: Left::new(disk.clone()),
             settings,
             system,
             disk,
@@ -88,6 +90,7 @@ impl<S: System> Work<S> {
             progress: Progress::new(),
             target: None,
         };
+        work.left.load(work.state.left).await?;
         work.load_shapes().await?;
         if let Some(found) = &work.found {
             // The tables are those of this very place: nothing of them is missed, whatever is read of them.

@@ -24,6 +24,9 @@ pub(super) struct State<M: Mark> {
     /// How much of that entry was handed out: rows, or announcements.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) done: u64,
+    /// How many tables have left since the beginning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) left: u64,
     /// The tables that were announced.
     #[serde(with = "pairs")]
     pub(super) tables: BTreeMap<RelationName, TableState<M>>,

@@ -81,5 +81,5 @@ fn entry_is_gone(number: u64) -> Error {
 
 fn elsewhere() -> Error {
     Error::new(ErrorKind::State, "reading an interrupted epoch again led elsewhere than the first time")
-        .with_hint("were `schema_change`, `truncate` or `on_table_error` changed since? put them back for one start; otherwise start over with `aqueduct checkpoint reset`")
+        .with_hint("were `tables`, `schema_change`, `truncate` or `on_table_error` changed since? put them back for one start; otherwise start over with `aqueduct checkpoint reset`")
 }

@@ -11,6 +11,7 @@ use super::chunks::{Chunks, edges};
 use super::disk::Disk;
 use super::hand_out::Handing;
 use super::journal::{Journal, What};
+use super::left::Left;
 use super::live::Found;
 use super::order::{keys_of, regions};
 use super::parted::parted;
@@ -44,6 +45,7 @@ pub(super) struct Work<S: System> {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) journal: Journal,
     pub(super) shapes: Shapes,
+    pub(super) left: Left,
     /// The position, once `out` is empty.
     pub(super) state: State<S::Mark>,
     /// The tables of the state, with their columns.

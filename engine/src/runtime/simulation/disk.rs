@@ -96,6 +96,8 @@ pub(super) struct Disk {
     /// How often each place was struck.
     pub(super) strikes: BTreeMap<&'static str, u64>,
     pub(super) commits: u64,
+    /// How often a process was frozen and another one took over.
+    pub(super) takeovers: u64,
     pub(super) script: Script,
 }
 

@@ -61,10 +61,18 @@ impl Source for Reader {
         let next = resume.map_or(0, changes_before);
         self.outside.at("src.open", |disk| {
             let pruned = disk.logs.entry(self.name.clone()).or_default().pruned;
-            if next < pruned {
-                disk.violation(format!("{} is to go on at {next}, but was told that {pruned} are safe", self.name));
+            if next >= pruned {
+                return Ok(());
             }
-            Ok(())
+            let text = format!("{} is to go on at {next}, but was told that {pruned} are safe", self.name);
+            // One process learns from the targets where to go on; a frozen one wakes and commits one more epoch; only then
+            // the first one opens its sources. It would have been refused by the targets a moment later; as a source must,
+            // this one refuses first, and whoever starts next learns the new place. A position that stays lost would
+            // never come to an end, and be found by that. Without a second process it must not happen at all.
+            if disk.takeovers == 0 {
+                disk.violation(text.clone());
+            }
+            Err(Error::new(ErrorKind::LostPosition, text))
         })?;
         self.next = next;
         Ok(())

@@ -121,6 +121,7 @@ impl World {
             if patience == 0 {
                 let copy = self.folder.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
                 self.folder = Arc::new(Mutex::new(copy));
+                self.outside.lock().takeovers += 1;
                 zombies.push(process);
             }
         }

@@ -10,10 +10,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::world::{Ddl, Row, Shared, is_backfilled, relation};
-use crate::cdc::capture::{Key, KeyRange, LogBudget, LogItem, RowSink, Seen, Shown, System, TableInfo, TableReader};
+use crate::cdc::capture::{
+    Key, KeyRange, LogBudget, LogItem, RowSink, Seen, Shown, System, TableInfo, TableReader, is_wanted,
+};
 
 pub(super) struct FakeSystem {
     world: Shared,
+    /// Which tables are captured.
+    wanted: Vec<String>,
     at: usize,
     /// Within the transaction at `at`: the changes that were handed out.
     within: usize,
@@ -21,16 +25,15 @@ pub(super) struct FakeSystem {
 }
 
 impl FakeSystem {
-    pub(super) fn new(world: Shared) -> Self {
-        Self { world, at: 0, within: 0, captured: BTreeMap::new() }
+    pub(super) fn new(world: Shared, wanted: Vec<String>) -> Self {
+        Self { world, wanted, at: 0, within: 0, captured: BTreeMap::new() }
     }
 
     fn ddl(&mut self, name: &str, ddl: &Ddl) -> Option<SchemaChange> {
         let old = self.captured.get(name).cloned();
         match (ddl, old) {
-            (Ddl::Create, _) => {
-                let keyed = self.world.lock().created_keyed(name);
-                let new = relation(name, keyed, 1, 1);
+            (Ddl::Create(keyed), _) => {
+                let new = relation(name, *keyed, 1, 1);
                 self.captured.insert(name.to_owned(), new.clone());
                 Some(SchemaChange::new(new, Change::CreateTable))
             }
@@ -92,7 +95,9 @@ impl System for FakeSystem {
             rows_estimate: 0,
             native_key_order: table.native,
         };
-        Ok(world.tables.iter().map(info).collect())
+        let mut infos: Vec<TableInfo> = world.tables.iter().map(info).collect();
+        infos.retain(|info| is_wanted(&self.wanted, info.relation.name()));
+        Ok(infos)
     }
 
     async fn end_of_log(&mut self) -> Result<usize> {

@@ -22,6 +22,8 @@ pub(super) struct Table {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Target {
     pub(super) tables: BTreeMap<String, Table>,
+    /// Tables that the source dropped: a target keeps their rows.
+    kept: BTreeMap<String, Table>,
 }
 
 impl Target {
@@ -64,15 +66,28 @@ impl Target {
         let name = relation.name().table.clone();
         let columns: Vec<String> = relation.columns().fields().iter().map(|f| f.name().clone()).collect();
         match &change.change {
+            Change::Truncate if self.kept.contains_key(&name) && !self.tables.contains_key(&name) => {
+                self.kept.remove(&name);
+                Ok(())
+            }
             Change::CreateTable => {
+                // Also of a table that is not asked for any more, and comes again.
+                if self.kept.remove(&name).is_some_and(|kept| !kept.rows.is_empty()) {
+                    return Err(format!("{name} comes again over the rows of an earlier table"));
+                }
                 let table = Table { keyed: !relation.key().is_empty(), columns, rows: BTreeMap::new() };
                 match self.tables.insert(name.clone(), table) {
+                    // One that was no longer asked for is emptied when it comes again.
+                    Some(before) if before.rows.is_empty() => Ok(()),
                     None => Ok(()),
                     Some(_) => Err(format!("{name} is announced a second time")),
                 }
             }
             Change::DropTable => match self.tables.remove(&name) {
-                Some(_) => Ok(()),
+                Some(table) => {
+                    self.kept.insert(name, table);
+                    Ok(())
+                }
                 None => Err(format!("{name} is dropped but was not there")),
             },
             other => {
@@ -80,6 +95,9 @@ impl Target {
                 if *other == Change::Truncate {
                     table.rows.clear();
                 } else {
+                    if table.rows.is_empty() {
+                        table.keyed = !relation.key().is_empty();
+                    }
                     table.columns = columns;
                     for (cells, _) in table.rows.values_mut() {
                         cells.resize(table.columns.len(), None);
@@ -90,8 +108,9 @@ impl Target {
         }
     }
 
-    /// True when it holds what the world holds.
-    pub(super) fn differs_from(&self, world: &World) -> Option<String> {
+    /// How it differs from the world. `was_removed`: the one table that was not asked for at times, and may have been
+    /// dropped meanwhile.
+    pub(super) fn differs_from(&self, world: &World, was_removed: Option<&str>) -> Option<String> {
         let expected: BTreeMap<String, Table> = world
             .tables
             .iter()
@@ -107,7 +126,9 @@ impl Target {
                 (name.clone(), held)
             })
             .collect();
-        (expected != self.tables).then(|| format!("expected {expected:?}\n     got {:?}", self.tables))
+        let is_stale = |name: &String| was_removed == Some(name) && !world.tables.contains_key(name);
+        let found = self.tables.iter().filter(|(name, _)| !is_stale(name));
+        (!expected.iter().eq(found)).then(|| format!("expected {expected:?}\n     got {:?}", self.tables))
     }
 }
 

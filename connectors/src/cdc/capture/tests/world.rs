@@ -24,7 +24,8 @@ pub(super) struct Transaction {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Ddl {
-    Create,
+    /// With a key, or without.
+    Create(bool),
     Truncate,
     AddColumn(u32),
     Drop,
@@ -88,8 +89,9 @@ pub(super) struct World {
     /// Whether sights can be vague.
     pub(super) vague: bool,
     pub(super) has_ddl: bool,
+    /// Names that may be given again.
+    dropped: Vec<String>,
     /// Of every table that ever was.
-    keyed: BTreeMap<String, bool>,
     native: BTreeMap<String, bool>,
 }
 
@@ -121,7 +123,7 @@ impl Shared {
             synced: BTreeMap::new(),
             vague,
             has_ddl,
-            keyed: BTreeMap::new(),
+            dropped: Vec::new(),
             native,
         };
         let shared = Self(Arc::new(Mutex::new(world)));
@@ -184,9 +186,18 @@ impl World {
         if names.is_empty() { None } else { Some(names[self.random.below(names.len())].clone()) }
     }
 
+    /// A new name, or one that a table had before.
+    fn name_to_create(&mut self) -> String {
+        if self.dropped.is_empty() || self.random.coin() {
+            return format!("n{}", self.log.len());
+        }
+        let index = self.random.below(self.dropped.len());
+        self.dropped.swap_remove(index)
+    }
+
     fn ddl(&mut self) {
         let ddl = match self.random.below(6) {
-            0 | 1 => (format!("n{}", self.log.len()), Ddl::Create),
+            0 | 1 => (self.name_to_create(), Ddl::Create(self.random.ratio(4, 5))),
             2 | 3 => match self.any_table() {
                 Some(name) => (name.clone(), Ddl::AddColumn(self.tables[&name].version + 1)),
                 None => return,
@@ -201,14 +212,16 @@ impl World {
             },
         };
         match &ddl.1 {
-            Ddl::Create => {
-                let table = Table { keyed: self.random.ratio(4, 5), native: true, version: 1, rows: Vec::new() };
-                self.keyed.insert(ddl.0.clone(), table.keyed);
+            Ddl::Create(keyed) => {
+                let table = Table { keyed: *keyed, native: self.is_native(&ddl.0), version: 1, rows: Vec::new() };
                 self.tables.insert(ddl.0.clone(), table);
             }
             Ddl::Truncate => self.tables.get_mut(&ddl.0).expect("it was just found").rows.clear(),
             Ddl::AddColumn(version) => self.tables.get_mut(&ddl.0).expect("it was just found").version = *version,
-            Ddl::Drop => drop(self.tables.remove(&ddl.0)),
+            Ddl::Drop => {
+                self.tables.remove(&ddl.0);
+                self.dropped.push(ddl.0.clone());
+            }
         }
         self.log.push(Transaction { changes: Vec::new(), ddl: Some(ddl) });
     }
@@ -320,11 +333,6 @@ impl Disk for Shared {
 }
 
 impl World {
-    /// Whether the table of that name was made with a key, also when it is gone.
-    pub(super) fn created_keyed(&self, name: &str) -> bool {
-        self.keyed.get(name).copied().unwrap_or(true)
-    }
-
     /// Whether the table's keys sort natively, also when it is gone.
     pub(super) fn is_native(&self, name: &str) -> bool {
         self.native.get(name).copied().unwrap_or(true)

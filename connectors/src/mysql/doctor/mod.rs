@@ -7,8 +7,8 @@ mod grants;
 mod settings;
 mod tables;
 
-pub(crate) use settings::log_kept_s;
 pub(crate) use cascades::cascades;
+pub(crate) use settings::log_kept_s;
 
 use aqueduct_model::{Error, ErrorKind, Finding, RelationName, Result};
 use mysql_async::Conn;

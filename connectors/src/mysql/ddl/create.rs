@@ -5,6 +5,7 @@ use aqueduct_model::RelationName;
 use super::column::{ColumnDefinition, column_definition};
 use super::column_type::charset_name;
 use super::cursor::Cursor;
+use super::lexer::{Dialect, tokens};
 
 /// What a new table has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +117,15 @@ fn foreign_key(cursor: &mut Cursor<'_>, name: Option<String>) -> KeyDefinition {
     cursor.eat_all(&["IF", "NOT", "EXISTS"]);
     let own_name = if cursor.is_symbol('(') { None } else { cursor.name() };
     if cascades(cursor) { KeyDefinition::Cascade(name.or(own_name)) } else { KeyDefinition::Other }
+}
+
+/// The name of the foreign key that SQL text defines, when the server changes rows by it.
+pub(crate) fn cascade_of(sql: &str, dialect: Dialect) -> Option<String> {
+    let tokens = tokens(sql, dialect);
+    match key_definition(&mut Cursor { tokens: &tokens, dialect, database: "" })?? {
+        KeyDefinition::Cascade(name) => name,
+        _ => None,
+    }
 }
 
 /// True when an ON DELETE or ON UPDATE comes that changes rows; passes everything.

@@ -2,12 +2,13 @@
 //!
 //! Every finding that prevents the capture, or limits it, carries the literal statement that mends it.
 
+mod cascades;
 mod grants;
 mod settings;
 mod tables;
 
+pub(crate) use cascades::cascades;
 pub(crate) use settings::log_kept_s;
-pub(crate) use tables::cascades;
 
 use aqueduct_model::{Error, ErrorKind, Finding, RelationName, Result};
 use mysql_async::Conn;

@@ -5,15 +5,13 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::Check;
-use crate::mysql::cdc::{Cascade, MysqlSettings};
-use crate::mysql::connection::Explain;
+use super::cascades::cascades;
+use crate::mysql::cdc::MysqlSettings;
 use crate::mysql::error::server_code;
 use crate::mysql::rows::{quoted, table_name};
 use crate::mysql::server::Server;
 use crate::mysql::table;
 
-/// Foreign keys named in one finding at most.
-const NAMED_MAX: usize = 20;
 /// "SELECT command denied": to the table, to a column.
 const SELECT_DENIED: [u16; 2] = [1142, 1143];
 
@@ -75,43 +73,4 @@ fn unmatched(pattern: &str, server: &Server) -> Check {
     let what = format!("no table matches {pattern}, or {} may not see it", server.account);
     let fix = format!("GRANT SELECT ON {target} TO {};", server.account);
     if pattern.contains('*') { Check::warning(what, fix) } else { Check::rights(what, fix) }
-}
-
-/// Foreign keys whose effects on captured tables are not in the log.
-///
-/// # Errors
-/// As [`Explain::doing`].
-pub(crate) async fn cascades(
-    connection: &mut Conn,
-    server: &Server,
-    settings: &MysqlSettings,
-    captured: &[RelationName],
-) -> Result<Vec<Check>> {
-    if server.logs_cascades() {
-        return Ok(Vec::new());
-    }
-    let sql = "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE \
-               FROM information_schema.REFERENTIAL_CONSTRAINTS \
-               WHERE DELETE_RULE IN ('CASCADE','SET NULL','SET DEFAULT') \
-               OR UPDATE_RULE IN ('CASCADE','SET NULL','SET DEFAULT')";
-    let found: Vec<(String, String, String, String, String)> =
-        connection.query(sql).await.doing(|| "looking for foreign keys".to_owned())?;
-    let mut keys = Vec::new();
-    let mut fixes = Vec::new();
-    for (database, child, constraint, on_delete, on_update) in found {
-        let child = table::name(database, child);
-        if captured.contains(&child) && keys.len() < NAMED_MAX {
-            keys.push(format!("{constraint} of {child} (ON DELETE {on_delete}, ON UPDATE {on_update})"));
-            fixes.push(format!("ALTER TABLE {} DROP FOREIGN KEY {};", table_name(&child), quoted(&constraint)));
-        }
-    }
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let what = format!("the log does not hold what these foreign keys do to their tables: {}", keys.join(", "));
-    let fix = format!("{} or set `cascade: warn` to miss those changes", fixes.join(" "));
-    Ok(vec![match settings.cascade {
-        Cascade::Refuse => Check::setting(what, fix),
-        Cascade::Warn => Check::warning(what, fix),
-    }])
 }

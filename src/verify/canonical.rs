@@ -1,8 +1,9 @@
 //! Values that have several spellings, brought into one.
 //!
 //! Both sides of a comparison come in the types of the captured column, so most values are equal when their bytes are.
-//! What is left: systems with a JSON type of their own write documents anew (order of keys, blanks, `1.0` and `1e0`), and
-//! SQL knows one zero and one NaN where floating point numbers have several.
+//! What is left: systems with a JSON type of their own write documents anew (order of keys, blanks, `1.0` and `1e0`), SQL
+//! knows one zero and one NaN where floating point numbers have several, and blanks at the end of PostgreSQL's
+//! `character(n)` mean nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +21,19 @@ pub(super) enum Form {
     Float32,
     Float64,
     Json,
+    Padded,
 }
 
 impl Form {
     /// The form of a column.
     pub(super) fn of(field: &Field) -> Self {
+        let padded = field.metadata().get("source.type").is_some_and(|of_source| of_source.starts_with("character("));
         let json = field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.json");
         match field.data_type() {
             DataType::Float32 => Self::Float32,
             DataType::Float64 => Self::Float64,
             DataType::Utf8 if json => Self::Json,
+            DataType::Utf8 if padded => Self::Padded,
             _ => Self::AsIs,
         }
     }
@@ -52,6 +56,10 @@ impl Form {
                 let texts = column.as_string::<i32>().iter();
                 let canonical = texts.map(|text| text.map(|text| json(text).unwrap_or_else(|| text.to_owned())));
                 Arc::new(canonical.collect::<StringArray>())
+            }
+            Self::Padded => {
+                let texts = column.as_string::<i32>().iter();
+                Arc::new(texts.map(|text| text.map(|text| text.trim_end_matches(' '))).collect::<StringArray>())
             }
         }
     }

@@ -15,6 +15,8 @@ use super::target::Target;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long to wait for a running flow that is behind, in all.
 const WAIT_MAX: Duration = Duration::from_secs(1_800);
+/// A flow without rows commits nothing for as long: a pause makes it commit where it is.
+const QUIET: Duration = Duration::from_secs(2);
 /// How often the target is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a flow that has to be paused for a look runs in between: at first, and at most.
@@ -22,7 +24,8 @@ const RUN: Duration = Duration::from_millis(500);
 const RUN_MAX: Duration = Duration::from_secs(10);
 
 /// Opens a view of the target at a position that the sources can be computed as of, and fixes them there. A daemon is
-/// paused meanwhile, and as long as the second value lives, where its target allows one process only or is to be mended.
+/// paused meanwhile, and as long as the second value lives, where its target allows one process only or is to be mended;
+/// for moments also where its source is quiet.
 ///
 /// # Errors
 /// `Unavailable` when the flow does not run, or commits nothing, and the target is behind the source.
@@ -63,6 +66,7 @@ pub(super) fn meet(
         }
         drop(target);
         paused = None;
+        alone |= last_move.1.elapsed() > QUIET;
         if !is_running(plan) {
             return Err(behind.with_hint("start the flow with `aqueduct run FLOW`, and verify while it runs"));
         }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use aqueduct_engine::plan::{Plan, PlannedTask, StoreKind};
 use aqueduct_engine::runtime::Host;
 use aqueduct_model::{
-    BadRowPolicy, BadRows, Batch, Build, Claim, Cut, Epoch, Error, ErrorKind, Op, Relation, RelationName, Result,
-    SinkContext, SinkInput, Token,
+    BadRowPolicy, BadRows, Batch, Build, Claim, Cut, Error, ErrorKind, Op, Relation, RelationName, Result, SinkContext,
+    SinkInput, Token,
 };
 use arrow::array::{RecordBatch, UInt8Array};
 use arrow::compute::concat_batches;
@@ -102,8 +102,8 @@ async fn write(plan: &Plan, task: &PlannedTask, token: Token, cut: Cut, batches:
     let mut sink = build(&task.config)?;
     let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone() };
     sink.open(&context).await?;
-    let before = Cut { epoch: Epoch(cut.epoch.0.saturating_sub(1)), positions: cut.positions.clone() };
-    sink.claim(&Claim { token, cut: before }).await?;
+    // The same cut: a crash before the rows are written leaves the target where it was.
+    sink.claim(&Claim { token, cut: cut.clone() }).await?;
     let mut bad = BadRows::new(BadRowPolicy::Fail, 0);
     for batch in batches {
         sink.write(SinkInput::Batch(batch), &mut bad).await?;

@@ -291,6 +291,24 @@ impl<'a> Captured<'a> {
     }
 }
 
+/// A shared server has a limited number of slots: a case that went well gives its own back.
+impl Drop for Captured<'_> {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() || self.database.server().kind().is_mysql() {
+            return;
+        }
+        let own = "FROM pg_replication_slots WHERE database = current_database()";
+        let give_back = || {
+            let mut session = self.database.connect();
+            let _ = session.run(&format!("SELECT pg_terminate_backend(active_pid, 5000) {own} AND active"));
+            let _ = session.run(&format!("SELECT pg_drop_replication_slot(slot_name) {own} AND NOT active"));
+        };
+        // The case may have stopped its server.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(give_back));
+    }
+}
+
 /// Values of a table are the same from the snapshot, from the stream, and after an update and a kill.
 ///
 /// `columns` are the definitions behind `id INT PRIMARY KEY`; each of `values` is a row of them.

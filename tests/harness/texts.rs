@@ -185,6 +185,13 @@ fn number(text: &str) -> String {
 
 fn moment(text: &str) -> String {
     let text = text.replace('T', " ");
+    // PostgreSQL counts the years before our era from 1, ISO 8601 from 0.
+    let before = text.strip_suffix(" BC").and_then(|text| text.split_once('-'));
+    let year = before.and_then(|(year, rest)| Some((year.parse::<i32>().ok()? - 1, rest)));
+    let text = match year {
+        Some((year, rest)) => format!("{}{year:04}-{rest}", if year > 0 { "-" } else { "" }),
+        None => text,
+    };
     let text = ["Z", "+00:00", "+00"].iter().find_map(|zone| text.strip_suffix(zone)).unwrap_or(&text);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
 }

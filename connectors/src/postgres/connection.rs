@@ -111,7 +111,9 @@ where
 /// As [`failed`], with what a refused login means: which line of pg_hba.conf is missing, whose password is wrong.
 pub(crate) fn refused(doing: &str, address: &Address, error: tokio_postgres::Error) -> Error {
     if let Some(hint) = error.as_db_error().and_then(|db| login_fix(address, db.code().code(), db.message())) {
-        return failed(doing, error).with_hint(hint);
+        // More to the point than what is advised for the code alone.
+        let refused = failed(doing, error);
+        return Error::new(refused.kind(), refused.to_string()).with_hint(hint);
     }
     let text = error.to_string();
     if text.starts_with("authentication error") || text.starts_with("invalid configuration") {

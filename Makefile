@@ -24,7 +24,7 @@ help:
 ## make release         the optimised build, as bin/aqueduct
 ## make bench           the figures of benches/README.md, from a release build; FIGURES='chain startup' for some of them
 ## make bench-quick     the same from the quick build
-## make torture KILLS=n kill -9 the daemon n times under load (2000)
+## make torture KILLS=n kill -9 the daemon under load, n times between files and n times between servers (2000)
 ## make simulate SEEDS=n FIRST_SEED=m  the epoch protocol and the capture of changes, the world failing as each seed says (2000 from 1)
 ## make mutants         planted protocol bugs: does the suite catch every one?
 ## make docs            renew docs/plugins and the plugin tables
@@ -49,8 +49,9 @@ test:
 	@scripts/setup.sh test
 	@scripts/timed.sh "make test" cargo test $(QUICK) --no-fail-fast
 
-torture: setup
-	AQUEDUCT_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --package aqueduct --test system -- crash_recovery --nocapture
+torture:
+	@scripts/setup.sh test
+	AQUEDUCT_KILLS=$(KILLS) AQUEDUCT_CDC_KILLS=$(KILLS) scripts/timed.sh "make torture" cargo test $(QUICK) --package aqueduct --test system -- crash_recovery cdc_torture --nocapture
 
 simulate: setup
 	AQUEDUCT_SEEDS=$(SEEDS) AQUEDUCT_FIRST_SEED=$(FIRST_SEED) cargo test $(QUICK) --lib --no-fail-fast -- simulation --nocapture

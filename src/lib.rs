@@ -4,10 +4,12 @@
 //! To write a plugin, see `aqueduct-model`.
 
 pub mod cli;
+mod daemon;
 pub mod demo;
 mod metrics_page;
 mod registry;
 mod thousands;
+mod torture;
 mod verify;
 
 pub use registry::catalogue;

@@ -2,14 +2,19 @@
 
 mod backpressure;
 mod bad_rows;
+mod captures;
 mod cdc_cases;
 mod cdc_torture;
 mod crash_recovery;
 mod exactly_once;
+mod examples;
 mod flow_definitions;
 mod harness;
 mod operation;
 mod plugin_catalogue;
 mod receipts;
 mod restart_policy;
+mod setup_page;
 mod tidy;
+mod torture;
+mod verify_servers;

@@ -1,5 +1,7 @@
 //! Every plugin of the catalogue: described, documented, with an example that plans and runs.
 
+use aqueduct_test_servers::{Kind, shared};
+
 use crate::harness::Work;
 
 #[test]
@@ -36,12 +38,15 @@ fn every_example_plans_and_runs() {
     let work = Work::new();
     std::fs::create_dir(work.file("in")).expect("a folder");
     work.write("in/orders_1.csv", "id,amount,created_at\n1,10.50,2024-01-01T00:00:00Z\n2,20.25,2024-01-02T00:00:00Z\n");
+    let (mysql, postgres) = (shared(Kind::MySql8).database(), shared(Kind::Postgres15).database());
+    let (mysql, postgres) = (mysql.url("cdc"), postgres.url("cdc"));
+    let servers = [("MYSQL_URL", mysql.as_str()), ("POSTGRES_URL", postgres.as_str())];
     for entry in catalogue.entries().iter().rev() {
         let file = format!("{}.yaml", entry.name);
         work.write(&file, entry.example);
         let planned = work.aqueduct(&["validate", &file]);
         assert_eq!(planned.code, Some(0), "{}: {}", entry.name, planned.stderr);
-        let ran = work.aqueduct(&["run", &file]);
+        let ran = work.aqueduct_with(&["run", &file], &servers);
         assert_eq!(ran.code, Some(0), "{}: {}", entry.name, ran.stderr);
     }
 }

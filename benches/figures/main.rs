@@ -11,10 +11,12 @@ mod csv_data;
 mod csv_to_parquet;
 mod daemon;
 mod figure;
+mod latency;
 mod pipeline;
 mod plain_datafusion;
 mod read_tables;
 mod startup;
+mod stream_changes;
 mod usage;
 
 use figure::Figure;
@@ -22,12 +24,14 @@ use figure::Figure;
 /// A name, and what measures it.
 type Measure = (&'static str, fn() -> Vec<Figure>);
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 9] = [
     ("chain", chain::measure),
     ("checkpoints", checkpoints::measure),
     ("csv_to_parquet", csv_to_parquet::measure),
     ("cdc_apply", cdc_apply::measure),
     ("read_tables", read_tables::measure),
+    ("stream_changes", stream_changes::measure),
+    ("latency", latency::measure),
     ("startup", startup::measure),
     ("backpressure", backpressure::measure),
 ];

@@ -98,6 +98,7 @@ const fn entry(build: Build) -> PluginEntry {
         schema: || schemars::schema_for!(u8),
         check: |_| Ok(Properties::operator()),
         doctor: |_| Vec::new(),
+        retire: |_, _| Ok(Vec::new()),
         build,
     }
 }

@@ -29,6 +29,13 @@ pub struct Plan {
     pub batch_rows: usize,
 }
 
+impl Plan {
+    /// Where a source keeps what belongs to its checkpoint.
+    pub fn source_dir(&self, task: &str) -> PathBuf {
+        self.state_dir.join("sources").join(task)
+    }
+}
+
 /// One task of a plan.
 #[derive(Debug, Clone)]
 pub struct PlannedTask {

@@ -1,13 +1,14 @@
 //! Output columns computed from input columns, row by row.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use aqueduct_model::{Batch, Change, Error, Relation, RelationName, Result};
+use aqueduct_model::{Batch, Change, Error, ORIGIN, Relation, RelationName, Result};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::datatypes::{Field, FieldRef, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
 use crate::predicate::present;
-use crate::sql::BoundExpression;
+use crate::sql::{BoundExpression, Expression};
 
 /// Where an output column comes from.
 #[derive(Debug)]
@@ -102,6 +103,28 @@ impl Projection {
             ));
         }
         Ok(Self { output: Arc::new(output), columns, plain })
+    }
+
+    /// A further key column, in front of the key, that has one value for all rows of the relation: rows of several
+    /// relations are then apart in one table. See [`ORIGIN`].
+    ///
+    /// # Errors
+    /// `Config` when there is a column of that name.
+    pub(crate) fn with_origin(mut self, input: &Relation, column: &str, value: &str) -> Result<Self> {
+        let metadata = HashMap::from([(ORIGIN.to_owned(), value.to_owned())]);
+        let field = Field::new(column, DataType::Utf8, false).with_metadata(metadata);
+        let fields = self.output.columns().fields().iter().cloned().chain([Arc::new(field)]);
+        let columns = Arc::new(Schema::new_with_metadata(
+            fields.collect::<Vec<FieldRef>>(),
+            self.output.columns().metadata().clone(),
+        ));
+        let own = Some(column).filter(|_| !self.output.key().is_empty());
+        let key: Vec<&str> = own.into_iter().chain(self.output.key_names()).collect();
+        let output = Relation::new(self.output.name().clone(), columns, &key, self.output.version());
+        self.output = Arc::new(output.map_err(|error| Error::config(error.to_string()))?);
+        self.columns.push(Expression::constant(&value.into())?.bind(input)?.into());
+        self.plain.push(None);
+        Ok(self)
     }
 
     /// The relation of what comes out.

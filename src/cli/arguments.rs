@@ -46,6 +46,17 @@ pub(super) struct FlowOptions {
     /// Sets a parameter of the flow; may be given several times.
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(super) params: Vec<(String, String)>,
+    /// Laid over the flow's file, as JSON: what `torture` gives the daemons that it starts.
+    #[arg(long, hide = true, env = "AQUEDUCT_OVERLAY", hide_env_values = true, value_parser = overlay)]
+    pub(super) overlay: Option<Overlay>,
+}
+
+/// What is laid over a flow's file.
+#[derive(Debug, Clone)]
+pub(super) struct Overlay(pub(super) serde_json::Map<String, serde_json::Value>);
+
+fn overlay(text: &str) -> Result<Overlay, String> {
+    serde_json::from_str(text).map(Overlay).map_err(|error| format!("it is not a JSON object: {error}"))
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
@@ -111,6 +122,19 @@ pub(super) enum Command {
         #[command(flatten)]
         flow: FlowArguments,
     },
+    /// Lets a table go on that waits for a person: its schema changed and the source says `schema_change: ask`, or it could
+    /// not be read. Without a name: lists the tables that wait.
+    Approve {
+        #[command(flatten)]
+        flow: FlowArguments,
+        /// The table.
+        table: Option<String>,
+    },
+    /// Takes back what a flow that is gone for good made at its sources: replication slots, publications, triggers.
+    Retire {
+        #[command(flatten)]
+        flow: FlowArguments,
+    },
     /// Looks into a flow's checkpoints, or starts it over.
     Checkpoint {
         #[command(subcommand)]
@@ -143,6 +167,9 @@ pub(super) enum Command {
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
+    /// Breaks things while a flow runs into scratch targets, and shows what it survived: kills, cut connections, lost
+    /// replies, silence, locks, DDL in the midst. Ends with a comparison of all rows.
+    Torture(TortureArguments),
     /// Shows the product: CDC into a warehouse, two SIGKILLs, and the proof that nothing was lost.
     Demo(crate::demo::DemoOptions),
     /// Writes a shop database until told to stop: the other process of the demo.
@@ -195,6 +222,28 @@ pub(super) struct VerifyArguments {
     /// How many differing keys to show per table.
     #[arg(long, default_value_t = 20)]
     pub(super) show: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TortureArguments {
+    #[command(flatten)]
+    pub(super) flow: FlowArguments,
+    /// How often something is broken.
+    #[arg(long, default_value_t = 30)]
+    pub(super) faults: u32,
+    /// Only these faults.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(super) only: Vec<crate::torture::Fault>,
+    /// The address of an empty database to write into instead of a task's target; may be given several times. File
+    /// targets get scratch files by themselves.
+    #[arg(long = "scratch", value_name = "TASK=URL", value_parser = parameter)]
+    pub(super) targets: Vec<(String, String)>,
+    /// A statement to run at the source of a task in the midst; may be given several times, each is run once.
+    #[arg(long, value_name = "TASK=STATEMENT", value_parser = parameter)]
+    pub(super) ddl: Vec<(String, String)>,
+    /// Begins the same random choices again.
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
 }
 
 /// How a plan is shown.

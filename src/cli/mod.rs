@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 ok, 1 failed, 2 bad flow or usage, 3 environment.
 
+mod approve;
 mod arguments;
 mod checkpoint;
 mod control;
@@ -14,7 +15,9 @@ mod preview;
 mod preview_taps;
 mod progress;
 mod receipts;
+mod retire;
 mod run;
+mod torture;
 mod verify;
 
 use std::process::ExitCode;
@@ -50,11 +53,14 @@ fn execute(command: Command, log: &log::Log) -> Result<Exit, exit::Failure> {
         Command::Pause { flow } => control::ask(&flow, aqueduct_engine::control::Request::Pause, log),
         Command::Resume { flow } => control::ask(&flow, aqueduct_engine::control::Request::Resume, log),
         Command::Stop { flow } => control::ask(&flow, aqueduct_engine::control::Request::Stop, log),
+        Command::Approve { flow, table } => approve::approve(&flow, table.as_deref(), log),
+        Command::Retire { flow } => retire::retire(&flow, log),
         Command::Checkpoint { action } => checkpoint::checkpoint(&action, log),
         Command::Receipts { flow, last, json } => receipts::receipts(&flow, last, json, log),
         Command::Audit { flow } => receipts::audit(&flow, log),
         Command::Plugins { action } => plugins::plugins(action),
         Command::Init { folder } => init::init(&folder),
+        Command::Torture(arguments) => torture::torture(arguments, log),
         Command::Demo(options) => Ok(match crate::demo::run(&options)? {
             crate::demo::Outcome::InStep => Exit::Ok,
             crate::demo::Outcome::Differs => Exit::Failed,

@@ -44,12 +44,15 @@ fn text(report: &Report) -> String {
             table.different,
             &table.source_checksum[..16],
         ));
-        for (what, key) in &table.keys {
-            text.push_str(&format!("    {:<10} {key}\n", format!("{what:?}").to_lowercase()));
+        for found in &table.keys {
+            let difference = format!("{:?}", found.difference).to_lowercase();
+            let columns =
+                if found.columns.is_empty() { String::new() } else { format!(": {}", found.columns.join(", ")) };
+            text.push_str(&format!("    {difference:<10} {}{columns}\n", found.key));
         }
     }
     for skipped in &report.skipped {
-        text.push_str(&format!("not verified: {skipped} cannot be read back\n"));
+        text.push_str(&format!("not verified: {skipped}\n"));
     }
     let (missing, extra, different) = report.totals();
     text.push_str(&format!("{missing} missing, {extra} extra, {different} different\n"));

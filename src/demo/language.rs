@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::meter::Reading;
+use crate::daemon::Reading;
 use crate::thousands::thousands;
 
 /// The languages that the demo speaks.

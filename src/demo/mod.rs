@@ -5,13 +5,10 @@
 //! by row. Everything is real: the same binary, the same commands, nothing mocked.
 //!
 //! * [`shop`]: the database and what happens in it. [`writer`]: the process that makes it happen.
-//! * [`daemon`]: `aqueduct run` as a child. [`process`]: what a process has cost.
 //! * [`story`]: the phases. [`screen`]: how they look. [`language`]: what they say.
 
-mod daemon;
 mod language;
 mod meter;
-mod process;
 mod screen;
 mod shop;
 mod story;
@@ -20,7 +17,7 @@ mod writer;
 
 use std::path::PathBuf;
 
-use aqueduct_model::{Error, ErrorKind, Result};
+use aqueduct_model::Result;
 
 pub use language::Language;
 pub use shop::create_shop;
@@ -60,9 +57,4 @@ pub enum Outcome {
 pub fn run(options: &DemoOptions) -> Result<Outcome> {
     let language = options.lang.unwrap_or_else(Language::of_environment);
     story::Story::prepare(options, language)?.tell()
-}
-
-/// An error of the surroundings: a file, a process, a database.
-fn unavailable(doing: impl Into<String>, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Unavailable, doing.into()).with_source(cause)
 }

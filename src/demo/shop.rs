@@ -6,7 +6,7 @@ use std::time::Duration;
 use aqueduct_model::Result;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::unavailable;
+use crate::daemon::unavailable;
 
 /// How long the shop waits for a lock of someone else.
 const BUSY: Duration = Duration::from_secs(10);

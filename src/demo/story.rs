@@ -7,17 +7,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aqueduct_model::{Error, ErrorKind, Result};
 
-use super::daemon::{Daemon, FLOW_FILE, Life, aqueduct};
 use super::language::{Figures, Language};
-use super::meter::{Meter, Reading};
+use super::meter::Meter;
 use super::screen::Screen;
 use super::shop::{Chance, create_shop};
 use super::warehouse::{parquet_files, sample};
 use super::writer::{CUSTOMERS, ORDERS, WriterProcess};
-use super::{DemoOptions, Outcome, unavailable};
+use super::{DemoOptions, Outcome};
+use crate::daemon::{Daemon, Life, Reading, aqueduct, unavailable};
 
 /// The flow's name.
 pub(super) const FLOW: &str = "shop_to_warehouse";
+/// Its file, in the demo's folder.
+const FLOW_FILE: &str = "flow.yaml";
+/// The daemon's log, there too.
+const LOG_FILE: &str = "daemon.log";
 /// The flow as the example has it: the demo runs what the README shows.
 const FLOW_TEXT: &str = include_str!("../../examples/shop_to_warehouse/flow.yaml");
 /// How long the daemon works before it is killed: at least, and at random up to this much more.
@@ -108,10 +112,16 @@ impl Story {
     fn start_flow(&mut self) -> Result<Daemon> {
         self.screen.phase(self.language.flow_phase());
         self.screen.block(DRAWING);
-        let mut daemon = Daemon::start(&self.folder, FLOW)?;
+        let mut daemon = self.start_daemon()?;
         daemon.wait_until("the flow is not running", |_| (), |reading| reading.running)?;
         self.screen.done(&self.language.ready(daemon.age()));
         Ok(daemon)
+    }
+
+    fn start_daemon(&self) -> Result<Daemon> {
+        let mut command = aqueduct(&self.folder)?;
+        command.args(["run", FLOW_FILE, "--progress", "none"]);
+        Daemon::start(command, self.folder.join(LOG_FILE), self.folder.join(".aqueduct").join(FLOW))
     }
 
     /// Shows the flow at work for a while.
@@ -143,7 +153,7 @@ impl Story {
         let life = daemon.kill()?;
         self.bury(life);
         self.screen.struck(&self.language.killed(pid, age, last.epoch));
-        let mut daemon = Daemon::start(&self.folder, FLOW)?;
+        let mut daemon = self.start_daemon()?;
         daemon.wait_until("the flow is not running again", |_| (), |reading| reading.running)?;
         let ready = daemon.age();
         let moved = |reading: &Reading| reading.epochs > 0 && reading.written > 0;

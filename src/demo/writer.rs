@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use aqueduct_model::{Error, ErrorKind, Result};
 
-use super::daemon::aqueduct;
 use super::shop::{Shop, create_shop};
-use super::unavailable;
+use crate::daemon::aqueduct;
+use crate::daemon::unavailable;
 
 /// How often the counts are printed and the stop file is looked for.
 const REPORT_EVERY: Duration = Duration::from_millis(50);

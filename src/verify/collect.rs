@@ -9,12 +9,20 @@ use aqueduct_model::{
 };
 use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::digest::{BUCKETS, Digester, Sum};
+
+/// Where the columns of a table say which other relations were written into it: see the targets' catalog.
+const ALSO: &str = "aqueduct.also";
 
 /// What one side holds of one table.
 pub(super) struct Table {
     pub(super) digester: Digester,
+    /// Other relations whose rows are in the same table of the target.
+    also: Vec<RelationName>,
+    /// The source has it: it was announced or has rows.
+    pub(super) seen: bool,
     pub(super) total: Sum,
     pub(super) buckets: Vec<Sum>,
     /// In the second pass: the keys of these buckets are kept.
@@ -29,13 +37,18 @@ pub(super) struct Table {
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeyState {
     pub(super) sum: Sum,
+    /// A sum per column.
+    pub(super) columns: Vec<u64>,
     pub(super) text: String,
 }
 
 impl Table {
     pub(super) fn new(digester: Digester) -> Self {
+        let also = digester.relation().columns().metadata().get(ALSO);
         Self {
+            also: also.and_then(|names| serde_json::from_str(names).ok()).unwrap_or_default(),
             digester,
+            seen: false,
             total: Sum::default(),
             buckets: vec![Sum::default(); BUCKETS],
             wanted: Vec::new(),
@@ -47,8 +60,10 @@ impl Table {
 
     /// Folds rows in; `sign` says for each whether it comes or goes.
     pub(super) fn fold(&mut self, batch: &RecordBatch, sign: impl Fn(usize) -> i64) -> Result<()> {
-        let columns = self.digester.align(batch)?;
+        let aligned = self.digester.align(batch)?;
+        let columns = self.digester.canonical(&aligned);
         let digests = self.digester.digest(&columns)?;
+        let cells = if self.wanted.is_empty() { Vec::new() } else { self.digester.cells(&columns)? };
         for (i, digest) in digests.iter().enumerate() {
             let sign = sign(i);
             let bucket = digest.bucket();
@@ -59,14 +74,26 @@ impl Table {
                 let state = self
                     .keys
                     .entry(digest.key)
-                    .or_insert_with(|| KeyState { sum: Sum::default(), text: digester.key_text(&columns, i) });
+                    .or_insert_with(|| KeyState { text: digester.key_text(&columns, i), ..KeyState::default() });
                 state.sum.add(digest.row, sign);
+                state.columns.resize(cells.len(), 0);
+                for (sum, cells) in state.columns.iter_mut().zip(&cells) {
+                    let digest = xxh3_64(cells.row(i).as_ref());
+                    *sum = if sign == 1 { sum.wrapping_add(digest) } else { sum.wrapping_sub(digest) };
+                }
             }
             if self.wanted_keys.contains_key(&digest.key) {
-                self.keep(&columns, i)?;
+                self.keep(&aligned, i)?;
             }
         }
         Ok(())
+    }
+
+    /// The names of the columns whose values differ.
+    pub(super) fn differing(&self, one: &KeyState, other: &KeyState) -> Vec<String> {
+        let fields = self.digester.relation().columns().fields();
+        let sums = one.columns.iter().zip(&other.columns);
+        fields.iter().zip(sums).filter(|(_, (a, b))| a != b).map(|(field, _)| field.name().clone()).collect()
     }
 
     fn keep(&mut self, columns: &[ArrayRef], row: usize) -> Result<()> {
@@ -86,6 +113,15 @@ pub(super) fn lock(tables: &Tables) -> MutexGuard<'_, BTreeMap<RelationName, Tab
     tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// The table that a relation's rows are in.
+fn find<'a>(tables: &'a mut BTreeMap<RelationName, Table>, name: &RelationName) -> Option<&'a mut Table> {
+    let name = match tables.contains_key(name) {
+        true => name.clone(),
+        false => tables.iter().find(|(_, table)| table.also.contains(name))?.0.clone(),
+    };
+    tables.get_mut(&name)
+}
+
 /// See the module.
 pub(super) struct Collector {
     pub(super) tables: Tables,
@@ -102,13 +138,22 @@ impl Sink for Collector {
     }
 
     async fn write(&mut self, input: SinkInput, _: &mut BadRows) -> Result<()> {
-        let SinkInput::Batch(batch) = input else { return Ok(()) };
         let mut tables = lock(&self.tables);
+        let batch = match input {
+            SinkInput::Batch(batch) => batch,
+            SinkInput::Schema(change) => {
+                if let Some(table) = find(&mut tables, change.relation.name()) {
+                    table.seen = true;
+                }
+                return Ok(());
+            }
+        };
         let relation = batch.relation();
-        if !tables.contains_key(relation.name()) {
+        if find(&mut tables, relation.name()).is_none() {
             tables.insert(relation.name().clone(), Table::new(Digester::new(relation.clone())?));
         }
-        let Some(table) = tables.get_mut(relation.name()) else { return Ok(()) };
+        let Some(table) = find(&mut tables, relation.name()) else { return Ok(()) };
+        table.seen = true;
         check_images(&batch)?;
         table.fold(batch.rows(), |i| match batch.op(i) {
             Op::Insert | Op::UpdateAfter => 1,

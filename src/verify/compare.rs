@@ -3,48 +3,77 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use aqueduct_engine::plan::Plan;
+use aqueduct_engine::plan::{Plan, PlannedTask};
 use aqueduct_engine::runtime::Host;
-use aqueduct_model::{Error, RelationName, Result};
+use aqueduct_model::{RelationName, Result};
 
 use super::collect::{KeyState, Table, Tables, lock};
 use super::digest::Digester;
+use super::pipeline::Part;
 use super::report::{Difference, TableReport};
 use super::target::Target;
 use super::{Options, pipeline, repair};
 
-/// Compares one sink; `None` when its target cannot be read back.
-pub(super) fn compare(host: &Host, plan: &Plan, sink: &str, options: Options) -> Result<Option<Vec<TableReport>>> {
-    let task = plan.tasks.iter().find(|task| task.id == sink).ok_or_else(|| Error::bug("no such sink"))?;
-    let Some(mut target) = host.wait_on(Target::open(plan, task))? else { return Ok(None) };
+/// What a comparison of one sink found.
+pub(super) struct Compared {
+    pub(super) tables: Vec<TableReport>,
+    /// Tables of the target that the source does not have now: nothing is said of them.
+    pub(super) unseen: Vec<RelationName>,
+}
+
+/// Compares one sink with a target whose view is open.
+pub(super) fn compare(host: &Host, plan: &Plan, task: &PlannedTask, at: At, options: Options) -> Result<Compared> {
+    let At { part, mut target } = at;
+    let sink = task.id.as_str();
     let expected = empty_tables(&target)?;
-    pipeline::run(host, plan, sink, &target.positions().clone(), &expected)?;
+    pipeline::run(host, part, &target.positions().clone(), &expected)?;
+    let unseen = forget_unseen(part, &mut target, &expected);
     let actual = empty_tables(&target)?;
     read_target(host, &mut target, &actual)?;
     let differing = differing_buckets(&expected, &actual);
-    let mut reports = Vec::new();
+    let mut tables = Vec::new();
     if differing.is_empty() {
         for (name, table) in lock(&expected).iter() {
-            reports.push(TableReport::equal(sink, name, target.cut.epoch, table.total));
+            tables.push(TableReport::equal(sink, name, target.cut.epoch, table.total));
         }
-        return Ok(Some(reports));
+        return Ok(Compared { tables, unseen });
     }
     let (expected, actual) = (second_pass(&expected, &differing)?, second_pass(&actual, &differing)?);
-    pipeline::run(host, plan, sink, &target.positions().clone(), &expected)?;
+    pipeline::run(host, part, &target.positions().clone(), &expected)?;
     read_target(host, &mut target, &actual)?;
     let differences = differences(&expected, &actual);
     for (name, table) in lock(&expected).iter() {
         let found = differences.get(name).map(Vec::as_slice).unwrap_or_default();
         let actual_total = lock(&actual).get(name).map(|table| table.total).unwrap_or_default();
-        reports.push(TableReport::new(sink, name, target.cut.epoch, (table.total, actual_total), found, options.show));
+        tables.push(TableReport::new(sink, name, target.cut.epoch, (table.total, actual_total), found, options.show));
     }
     if options.repair {
-        repair::repair(host, plan, task, target, &differences)?;
-        for report in &mut reports {
-            report.repaired = true;
+        let known: Vec<String> = target.tables.iter().map(|relation| relation.name().to_string()).collect();
+        repair::repair(host, (plan, part), task, target, &differences)?;
+        for report in &mut tables {
+            report.repaired = known.contains(&report.table);
         }
     }
-    Ok(Some(reports))
+    Ok(Compared { tables, unseen })
+}
+
+/// The two sides, fixed at one position.
+pub(super) struct At<'a> {
+    pub(super) part: &'a Part,
+    pub(super) target: Target,
+}
+
+/// Takes out the tables that a server does not have, or that wait for a person: what is in the target stays as it is.
+fn forget_unseen(part: &Part, target: &mut Target, expected: &Tables) -> Vec<RelationName> {
+    if part.sources.is_empty() {
+        return Vec::new();
+    }
+    let mut tables = lock(expected);
+    let unseen: Vec<RelationName> =
+        tables.iter().filter(|(_, table)| !table.seen).map(|(name, _)| name.clone()).collect();
+    tables.retain(|name, _| !unseen.contains(name));
+    target.tables.retain(|relation| !unseen.contains(relation.name()));
+    unseen
 }
 
 fn empty_tables(target: &Target) -> Result<Tables> {
@@ -91,6 +120,7 @@ fn second_pass(tables: &Tables, differing: &BTreeMap<RelationName, Vec<bool>>) -
     let mut fresh = BTreeMap::new();
     for (name, table) in lock(tables).iter() {
         let mut empty = Table::new(Digester::new(table.digester.relation().clone())?);
+        empty.seen = table.seen;
         empty.wanted = differing.get(name).cloned().unwrap_or_default();
         fresh.insert(name.clone(), empty);
     }
@@ -103,6 +133,8 @@ pub(super) struct DifferingKey {
     pub(super) key: u128,
     pub(super) what: Difference,
     pub(super) text: String,
+    /// The columns with other values.
+    pub(super) columns: Vec<String>,
 }
 
 fn differences(expected: &Tables, actual: &Tables) -> BTreeMap<RelationName, Vec<DifferingKey>> {
@@ -116,7 +148,8 @@ fn differences(expected: &Tables, actual: &Tables) -> BTreeMap<RelationName, Vec
             let other = there.get(key).cloned().unwrap_or_default();
             if state.sum != other.sum {
                 let what = classify(state.sum.rows, other.sum.rows);
-                found.push(DifferingKey { key: *key, what, text: state.text.clone() });
+                let columns = if what == Difference::Different { table.differing(state, &other) } else { Vec::new() };
+                found.push(DifferingKey { key: *key, what, text: state.text.clone(), columns });
             }
         }
         let only_there = |(key, state): (&u128, &KeyState)| {
@@ -124,6 +157,7 @@ fn differences(expected: &Tables, actual: &Tables) -> BTreeMap<RelationName, Vec
                 key: *key,
                 what: Difference::Extra,
                 text: state.text.clone(),
+                columns: Vec::new(),
             })
         };
         found.extend(there.iter().filter_map(only_there));

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use aqueduct_model::{Error, Relation, Result};
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::cast;
-use arrow::row::{RowConverter, SortField};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::row::{RowConverter, Rows, SortField};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use xxhash_rust::xxh3::xxh3_128;
+
+use super::canonical::Form;
 
 /// How many buckets of keys a table has.
 pub(super) const BUCKETS: usize = 4_096;
@@ -44,10 +46,12 @@ impl RowDigest {
     }
 }
 
-/// Makes digests of one table's rows, whatever side they come from: columns are taken by name and cast to the
-/// target's types first, so equal values have equal bytes.
+/// Makes digests of one table's rows, whatever side they come from: columns are taken by name, cast to the target's
+/// types and made canonical before, so equal values have equal bytes.
 pub(super) struct Digester {
     relation: Arc<Relation>,
+    /// By column: what makes a value canonical.
+    forms: Vec<Form>,
     rows: RowConverter,
     keys: RowConverter,
     /// The key columns; all columns for a table without a key.
@@ -63,7 +67,8 @@ impl Digester {
         let field = |i: usize| SortField::new(relation.columns().field(i).data_type().clone());
         let rows = RowConverter::new((0..relation.columns().fields().len()).map(field).collect()).map_err(unfit)?;
         let keys = RowConverter::new(key.iter().map(|&i| field(i)).collect()).map_err(unfit)?;
-        Ok(Self { relation, rows, keys, key })
+        let forms = relation.columns().fields().iter().map(|field| Form::of(field)).collect();
+        Ok(Self { relation, forms, rows, keys, key })
     }
 
     pub(super) fn relation(&self) -> &Arc<Relation> {
@@ -83,16 +88,24 @@ impl Digester {
                     format!("column {} of {} is not on the other side", field.name(), self.relation.name()),
                 )
             })?;
-            columns.push(if column.data_type() == field.data_type() {
+            let column = if column.data_type() == field.data_type() {
                 column.clone()
             } else {
-                cast(column, field.data_type()).map_err(unfit)?
-            });
+                // A value that does not fit must not become NULL.
+                let strict = CastOptions { safe: false, ..CastOptions::default() };
+                cast_with_options(column, field.data_type(), &strict).map_err(unfit)?
+            };
+            columns.push(column);
         }
         Ok(columns)
     }
 
-    /// One digest per row of aligned columns.
+    /// Aligned columns with one spelling per value.
+    pub(super) fn canonical(&self, columns: &[ArrayRef]) -> Vec<ArrayRef> {
+        self.forms.iter().zip(columns).map(|(form, column)| form.canonical(column)).collect()
+    }
+
+    /// One digest per row of canonical columns.
     pub(super) fn digest(&self, columns: &[ArrayRef]) -> Result<Vec<RowDigest>> {
         let rows = self.rows.convert_columns(columns).map_err(unfit)?;
         let key_columns: Vec<ArrayRef> = self.key.iter().map(|&i| columns[i].clone()).collect();
@@ -102,6 +115,15 @@ impl Digester {
             .zip(keys.iter())
             .map(|(row, key)| RowDigest { key: xxh3_128(key.as_ref()), row: xxh3_128(row.as_ref()) })
             .collect())
+    }
+
+    /// Canonical columns as comparable bytes, each by itself.
+    pub(super) fn cells(&self, columns: &[ArrayRef]) -> Result<Vec<Rows>> {
+        let convert = |column: &ArrayRef| {
+            let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())])?;
+            converter.convert_columns(std::slice::from_ref(column))
+        };
+        columns.iter().map(|column| convert(column).map_err(unfit)).collect()
     }
 
     /// The key of row `i`, for people.

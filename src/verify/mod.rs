@@ -4,23 +4,31 @@
 //! The source is then scanned *as of that position*, sent through the flow's own operators, and both sides are folded
 //! into a count and an order-independent 128-bit sum of row digests per table. Sums are kept for 4,096 buckets of keys,
 //! so that only buckets that differ are read again, key by key. Nothing is locked; data may move all the while.
+//!
+//! A server cannot be asked for the past: its tables are read first, and both sides meet at a position behind that (see
+//! `sources` and `meet`).
 
+mod canonical;
 mod collect;
 mod compare;
 mod digest;
+mod meet;
 mod pipeline;
 mod repair;
 mod report;
+mod sources;
 mod target;
 
 use std::time::Duration;
 
-use aqueduct_engine::control::{Request, request};
-use aqueduct_engine::plan::Plan;
+use aqueduct_engine::plan::{Plan, PlannedTask};
 use aqueduct_engine::runtime::Host;
 use aqueduct_model::{Error, ErrorKind, PluginKind, Result};
 
-pub(crate) use report::{Report, TableReport};
+use compare::{At, Compared};
+use pipeline::Part;
+
+pub(crate) use report::Report;
 
 /// How often a comparison is begun anew because the source forgot the position while it was read.
 const ATTEMPTS: u32 = 10;
@@ -41,52 +49,47 @@ pub(crate) struct Options {
 pub(crate) fn verify(plan: &Plan, options: Options) -> Result<Report> {
     let host = Host::new()?;
     let mut report = Report::default();
+    let mut any = false;
     for sink in plan.tasks.iter().filter(|task| task.entry.kind() == PluginKind::Sink) {
-        match verify_sink(&host, plan, &sink.id, options)? {
-            Some(tables) => report.tables.extend(tables),
-            None => report.skipped.push(format!("{} ({})", sink.id, sink.entry.name)),
+        let (id, plugin) = (&sink.id, sink.entry.name);
+        match verify_sink(&host, plan, sink, options)? {
+            Some(Compared { tables, unseen }) => {
+                any = true;
+                report.tables.extend(tables);
+                let unseen = unseen.iter().map(|name| format!("{name} in {id} (the source does not have it now)"));
+                report.skipped.extend(unseen);
+            }
+            None => report.skipped.push(format!("{id} ({plugin} cannot be read back)")),
         }
     }
-    if report.tables.is_empty() && !report.skipped.is_empty() {
+    if !any && !report.skipped.is_empty() {
         return Err(Error::config(format!("no target of this flow can be read back: {}", report.skipped.join(", ")))
-            .with_hint("verify works on SQLiteOutput, DuckDBOutput and ParquetOutput"));
+            .with_hint("verify works on SQLiteOutput, DuckDBOutput, MySQLOutput, PostgresOutput and ParquetOutput"));
     }
     Ok(report)
 }
 
-/// Compares one sink; pauses a running daemon for as long as its target allows one process only.
-fn verify_sink(host: &Host, plan: &Plan, sink: &str, options: Options) -> Result<Option<Vec<TableReport>>> {
-    let mut paused = None;
-    for attempt in 1.. {
-        match compare::compare(host, plan, sink, options) {
-            Err(error) if error.kind() == ErrorKind::Unavailable && paused.is_none() => {
-                paused = Some(Paused::pause(plan).map_err(|_| error)?);
+/// Compares one sink; `None` when its target cannot be read back.
+fn verify_sink(host: &Host, plan: &Plan, task: &PlannedTask, options: Options) -> Result<Option<Compared>> {
+    let mut again = 0;
+    loop {
+        let part = Part::open(host, plan, &task.id)?;
+        let result = meet::meet(host, plan, task, &part, options).and_then(|met| match met {
+            None => Ok(None),
+            // The view is closed before the flow goes on.
+            Some((target, _paused)) => {
+                compare::compare(host, plan, task, At { part: &part, target }, options).map(Some)
             }
-            // The running flow moved on and its source pruned what this comparison needs.
-            Err(error) if error.kind() == ErrorKind::LostPosition && attempt < ATTEMPTS => {
+        });
+        let spent = part.sources.is_spent();
+        let closed = part.sources.close(host);
+        match result {
+            // The source moved on and forgot what this comparison needs, or changed while it was read.
+            Err(error) if again < ATTEMPTS && (spent || error.kind() == ErrorKind::LostPosition) => {
+                again += 1;
                 std::thread::sleep(Duration::from_millis(20));
             }
-            result => return result,
-        }
-    }
-    Ok(None)
-}
-
-/// A daemon that is paused while this lives.
-struct Paused<'a>(&'a Plan);
-
-impl<'a> Paused<'a> {
-    fn pause(plan: &'a Plan) -> Result<Self> {
-        request(&plan.state_dir, Request::Pause)?;
-        tracing::info!("the flow is paused while its target is read");
-        Ok(Self(plan))
-    }
-}
-
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = request(&self.0.state_dir, Request::Resume) {
-            tracing::warn!("the flow could not be resumed: {}", error.chain());
+            result => return result.and_then(|found| closed.map(|()| found)),
         }
     }
 }

@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use aqueduct_engine::plan::{Plan, PlannedEdge, PlannedTask, RestartSettings};
 use aqueduct_engine::runtime::{FlowState, Host, PluginFactory};
-use aqueduct_model::{
-    BadRowPolicy, BadRows, Build, Error, ErrorKind, PluginKind, PollBudget, Polled, Position, Positions, Properties,
-    Result, Sink, Source, SourceContext,
-};
-use async_trait::async_trait;
+use aqueduct_model::{BadRowPolicy, Error, ErrorKind, PluginKind, Positions, Properties, Result, Sink, Source};
 
 use super::collect::{Collector, Tables};
+use super::sources::Sources;
 
 /// Reads the source as of `positions` through the flow's operators into `tables`.
 ///
 /// # Errors
 /// `LostPosition` when the source does not know that state any more: begin anew with a newer view of the target.
-pub(super) fn run(host: &Host, plan: &Plan, sink: &str, positions: &Positions, tables: &Tables) -> Result<()> {
-    let part = part_of(plan, sink)?;
-    let plugins = Arc::new(Plugins { positions: positions.clone(), tables: tables.clone() });
-    let end = host.block_on(|starter| async move { starter.start_without_trace(part, plugins).wait().await });
+pub(super) fn run(host: &Host, part: &Part, positions: &Positions, tables: &Tables) -> Result<()> {
+    let plugins = Plugins { positions: positions.clone(), sources: part.sources.clone(), tables: tables.clone() };
+    let (plan, plugins) = (part.plan.clone(), Arc::new(plugins));
+    let end = host.block_on(|starter| async move { starter.start_without_trace(plan, plugins).wait().await });
     match end {
         FlowState::Finished => Ok(()),
         FlowState::Failed { report } => {
@@ -29,6 +26,7 @@ pub(super) fn run(host: &Host, plan: &Plan, sink: &str, positions: &Positions, t
                 "config" => ErrorKind::Config,
                 "schema" => ErrorKind::Schema,
                 "auth" => ErrorKind::Auth,
+                "unavailable" => ErrorKind::Unavailable,
                 _ => ErrorKind::Data,
             };
             let error = Error::new(kind, format!("cannot compute what the target should hold: {}", report.message));
@@ -36,6 +34,21 @@ pub(super) fn run(host: &Host, plan: &Plan, sink: &str, positions: &Positions, t
             Err(report.hint.into_iter().fold(error, |error, hint| error.with_hint(hint)))
         }
         other => Err(Error::bug(format!("the scan ended as {}", other.name()))),
+    }
+}
+
+/// The part of a flow that feeds one sink, and its sources.
+pub(super) struct Part {
+    pub(super) plan: Plan,
+    pub(super) sources: Arc<Sources>,
+}
+
+impl Part {
+    /// Opens the sources that have to be opened before the target's view.
+    pub(super) fn open(host: &Host, plan: &Plan, sink: &str) -> Result<Self> {
+        let plan = part_of(plan, sink)?;
+        let sources = Arc::new(Sources::open(host, &plan)?);
+        Ok(Self { plan, sources })
     }
 }
 
@@ -70,54 +83,16 @@ fn part_of(plan: &Plan, sink: &str) -> Result<Plan> {
 
 struct Plugins {
     positions: Positions,
+    sources: Arc<Sources>,
     tables: Tables,
 }
 
 impl PluginFactory for Plugins {
     fn source(&self, task: &PlannedTask) -> Result<Box<dyn Source>> {
-        let Build::Source { build, scan } = task.entry.build else {
-            return Err(Error::bug(format!("{} is not a source", task.entry.name)));
-        };
-        let inner = scan(&task.config).unwrap_or_else(|| build(&task.config))?;
-        Ok(Box::new(AsOf { inner, until: self.positions.get(&task.id).cloned() }))
+        self.sources.source(task, self.positions.get(&task.id))
     }
 
     fn sink(&self, _: &PlannedTask) -> Result<Box<dyn Sink>> {
         Ok(Box::new(Collector { tables: self.tables.clone() }))
-    }
-}
-
-/// A source read from its beginning to a position and not further; a source without a position has written nothing.
-struct AsOf {
-    inner: Box<dyn Source>,
-    until: Option<Position>,
-}
-
-#[async_trait]
-impl Source for AsOf {
-    async fn open(&mut self, context: &SourceContext, _: Option<&Position>) -> Result<()> {
-        match self.until {
-            Some(_) => self.inner.open(context, None).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn poll(&mut self, budget: &PollBudget, bad: &mut BadRows) -> Result<Polled> {
-        if self.until.is_none() {
-            return Ok(Polled::Finished);
-        }
-        let budget = PollBudget { until: self.until.clone(), ..budget.clone() };
-        match self.inner.poll(&budget, bad).await? {
-            Polled::Idle if self.inner.position() == self.until => Ok(Polled::Finished),
-            other => Ok(other),
-        }
-    }
-
-    fn position(&self) -> Option<Position> {
-        Some(Position::default())
-    }
-
-    async fn close(&mut self) -> Result<()> {
-        self.inner.close().await
     }
 }

@@ -15,17 +15,17 @@ use arrow::compute::concat_batches;
 use super::collect::{Table, Tables, lock};
 use super::compare::{DifferingKey, read_target};
 use super::digest::Digester;
-use super::pipeline;
+use super::pipeline::{self, Part};
 use super::report::Difference;
 use super::target::Target;
 
-/// Mends one target. The flow must not be running: the repair takes its place as the only writer.
+/// Mends one target. The flow must be paused or not running: the repair takes its place as the only writer.
 ///
 /// # Errors
 /// `State` when a daemon holds the checkpoint folder; `Config` when the target is not transactional.
 pub(super) fn repair(
     host: &Host,
-    plan: &Plan,
+    (plan, part): (&Plan, &Part),
     task: &PlannedTask,
     mut target: Target,
     differences: &BTreeMap<RelationName, Vec<DifferingKey>>,
@@ -36,16 +36,22 @@ pub(super) fn repair(
             .with_hint("empty the target and run `aqueduct checkpoint reset`, then run the flow again"));
     }
     let token = take_over(plan)?;
-    let expected = wanted(&target, differences, |what| what != Difference::Extra)?;
-    pipeline::run(host, plan, &task.id, target.positions(), &expected)?;
-    let extra = wanted(&target, differences, |what| what == Difference::Extra)?;
+    let expected = wanted(&target, differences, |_, what| what != Difference::Extra)?;
+    pipeline::run(host, part, target.positions(), &expected)?;
+    // Without a key a row is not replaced by one that is written: all equal rows go, then the right number comes.
+    let goes = |relation: &Relation, what| {
+        what == Difference::Extra || what == Difference::Different && relation.key().is_empty()
+    };
+    let extra = wanted(&target, differences, goes)?;
     read_target(host, &mut target, &extra)?;
-    let (cut, relations) = (target.cut.clone(), target.tables.clone());
+    let cut = target.cut.clone();
     drop(target);
     let mut batches = Vec::new();
+    let relations: Vec<Arc<Relation>> =
+        lock(&expected).values().map(|table| table.digester.relation().clone()).collect();
     for relation in &relations {
-        batches.extend(batch(relation, &expected, Op::Insert)?);
         batches.extend(batch(relation, &extra, Op::Delete)?);
+        batches.extend(batch(relation, &expected, Op::Insert)?);
     }
     host.wait_on(write(plan, task, token, cut, batches))
 }
@@ -57,7 +63,7 @@ fn take_over(plan: &Plan) -> Result<Token> {
         StoreKind::Redb => aqueduct_checkpoint::StoreKind::Redb,
     };
     let opened = aqueduct_checkpoint::open(&plan.state_dir, kind)
-        .map_err(|error| error.with_hint("stop the flow before a repair: aqueduct stop FLOW"))?;
+        .map_err(|error| error.with_hint("stop the flow, or let it run where verify can pause it, before a repair"))?;
     let mut store = opened.store;
     store.next_token()
 }
@@ -66,13 +72,13 @@ fn take_over(plan: &Plan) -> Result<Token> {
 fn wanted(
     target: &Target,
     differences: &BTreeMap<RelationName, Vec<DifferingKey>>,
-    pick: impl Fn(Difference) -> bool,
+    pick: impl Fn(&Relation, Difference) -> bool,
 ) -> Result<Tables> {
     let mut tables = BTreeMap::new();
     for relation in &target.tables {
         let mut table = Table::new(Digester::new(relation.clone())?);
         let keys = differences.get(relation.name()).into_iter().flatten();
-        table.wanted_keys = keys.filter(|key| pick(key.what)).map(|key| (key.key, ())).collect();
+        table.wanted_keys = keys.filter(|key| pick(relation, key.what)).map(|key| (key.key, ())).collect();
         tables.insert(relation.name().clone(), table);
     }
     Ok(Arc::new(Mutex::new(tables)))

@@ -18,6 +18,22 @@ pub(crate) enum Difference {
     Different,
 }
 
+/// One key that differs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeyReport {
+    pub(crate) difference: Difference,
+    /// `id=7`.
+    pub(crate) key: String,
+    /// The columns with other values, where both sides have the key.
+    pub(crate) columns: Vec<String>,
+}
+
+impl KeyReport {
+    fn of(key: &DifferingKey) -> Self {
+        Self { difference: key.what, key: key.text.clone(), columns: key.columns.clone() }
+    }
+}
+
 /// What was found in one table.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TableReport {
@@ -34,7 +50,7 @@ pub(crate) struct TableReport {
     pub(crate) extra: usize,
     pub(crate) different: usize,
     /// The first differing keys.
-    pub(crate) keys: Vec<(Difference, String)>,
+    pub(crate) keys: Vec<KeyReport>,
     pub(crate) repaired: bool,
 }
 
@@ -63,7 +79,7 @@ impl TableReport {
             missing: count(Difference::Missing),
             extra: count(Difference::Extra),
             different: count(Difference::Different),
-            keys: found.iter().take(show).map(|key| (key.what, key.text.clone())).collect(),
+            keys: found.iter().take(show).map(KeyReport::of).collect(),
             repaired: false,
         }
     }
@@ -78,7 +94,7 @@ impl TableReport {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) tables: Vec<TableReport>,
-    /// Sinks whose target cannot be read back.
+    /// Sinks whose target cannot be read back, and tables that the source does not have.
     pub(crate) skipped: Vec<String>,
 }
 

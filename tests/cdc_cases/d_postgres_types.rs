@@ -127,7 +127,13 @@ fn case_046_bytes() {
 fn case_047_unchanged_toast_keeps_its_value() {
     each(47, |server| {
         for identity in ["DEFAULT", "FULL"] {
-            let mut case = Captured::on(server);
+            let target = server.database();
+            let mut case = Captured::on(server)
+                .sinks(
+                    "  - { id: copy, plugin: SQLiteOutput, from: origin, config: { path: copy.db } }\n  \
+                     - { id: other, plugin: PostgresOutput, from: origin, config: { url: '${env:COPY}' } }",
+                )
+                .environment("COPY", &target.url("cdc"));
             // Random text is not compressed: it goes out of line.
             let long = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 400))";
             case.sql(&format!("CREATE TABLE t (id int PRIMARY KEY, n int, long text, other text); ALTER TABLE t REPLICA IDENTITY {identity}"));
@@ -148,6 +154,9 @@ fn case_047_unchanged_toast_keeps_its_value() {
             case.settle();
             case.survives_a_kill();
             assert_eq!(case.copied_number("SELECT count(*) FROM t WHERE long IS NULL"), 1);
+            let digest = "SELECT string_agg(md5(t::text), ',' ORDER BY id) FROM public.t";
+            let expected = case.database.text(digest);
+            case.until("the other target to be equal", |_| target.text(digest) == expected);
         }
     });
 }

@@ -42,11 +42,14 @@ fn case_084_a_slot_that_somebody_else_uses() {
                 .number("SELECT count(*) FROM pg_replication_slots WHERE active AND database = current_database()")
                 == 1
         });
-        case.sql("INSERT INTO t VALUES (10, 'meanwhile')");
         case.start();
-        case.until("the holder is named", |case| case.log().contains("active"));
+        case.until("the holder is named", |case| {
+            let log = case.log();
+            log.contains("active") && log.contains("pg_recvlogical")
+        });
         thief.kill().expect("it runs");
         thief.wait().expect("it ends");
+        case.sql("INSERT INTO t VALUES (10, 'meanwhile')");
         case.settle();
     });
 }

@@ -23,5 +23,5 @@ pub use capture::{WaitingTable, approve, parked};
 pub(crate) use config::DEFAULT_LOG;
 pub use config::{CdcConfig, Engine};
 pub(crate) use plugin::ENTRY;
-pub use plugin::check;
+pub use plugin::{check, execute};
 pub use policy::{LostPosition, OnTableError, SchemaChanges, SnapshotMode, Truncates};

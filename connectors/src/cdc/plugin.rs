@@ -1,6 +1,6 @@
 //! The plugin, and what the command line asks of a capture.
 
-use aqueduct_model::{Finding, PluginEntry, Properties, Replay, Result, Source, SourcePlugin};
+use aqueduct_model::{Finding, PluginEntry, Properties, Replay, Result, Source, SourceContext, SourcePlugin};
 
 use super::config::{CdcConfig, Engine};
 use super::policy::SnapshotMode;
@@ -46,7 +46,7 @@ impl SourcePlugin for CdcInput {
             #[cfg(feature = "postgres")]
             Engine::Postgres => {
                 let settings = config.capture();
-                let make = move |context: &aqueduct_model::SourceContext| {
+                let make = move |context: &SourceContext| {
                     Ok(crate::postgres::cdc::PostgresSystem::new(config.postgres(context)?))
                 };
                 Ok(Box::new(Capture::new(make, settings)))
@@ -72,13 +72,17 @@ impl SourcePlugin for CdcInput {
     fn doctor(config: CdcConfig) -> Vec<Finding> {
         check(config)
     }
+
+    fn retire(config: CdcConfig, context: &SourceContext) -> Result<Vec<String>> {
+        retire(config, context)
+    }
 }
 
 /// With a slot of its own, for the flow's is in use; dropped when the scan is closed.
 #[cfg(feature = "postgres")]
 fn scan_postgres(config: &CdcConfig) -> Result<Box<dyn Source>> {
     let task = uuid::Uuid::new_v4().simple().to_string();
-    let context = aqueduct_model::SourceContext { flow: "verify".into(), task, state_dir: None };
+    let context = SourceContext { flow: "verify".into(), task, state_dir: None };
     let settings = config.postgres(&context)?;
     let settings = crate::postgres::cdc::Settings { slot: None, heartbeat: None, ..settings };
     let own = settings.clone();
@@ -113,9 +117,29 @@ pub fn check(config: CdcConfig) -> Vec<Finding> {
         #[cfg(feature = "postgres")]
         Engine::Postgres => answered(
             config
-                .postgres(&aqueduct_model::SourceContext::default())
+                .postgres(&SourceContext::default())
                 .and_then(|settings| crate::wait::run_apart(async move { crate::postgres::check(&settings).await })),
         ),
+    }
+}
+
+/// Takes back what a capture made at its database.
+fn retire(config: CdcConfig, context: &SourceContext) -> Result<Vec<String>> {
+    match config.engine {
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => {
+            let settings = config.sqlite();
+            let removed = crate::sqlite::cdc::remove_capture(&settings.path, &settings.log)?;
+            Ok(vec![format!("removed the change log `{}`: {removed} triggers and tables", settings.log)])
+        }
+        // The server keeps nothing for a replica that is not connected.
+        #[cfg(feature = "mysql")]
+        Engine::Mysql | Engine::Mariadb => Ok(Vec::new()),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let settings = config.postgres(context)?;
+            crate::wait::run_apart(async move { crate::postgres::cdc::remove_capture(&settings).await })?
+        }
     }
 }
 
@@ -123,4 +147,25 @@ pub fn check(config: CdcConfig) -> Vec<Finding> {
 fn answered(findings: Result<Vec<Finding>>) -> Vec<Finding> {
     findings
         .unwrap_or_else(|error| vec![Finding { ok: false, what: error.chain(), fix: error.hint().map(str::to_owned) }])
+}
+
+/// Runs one statement at the captured database, by a connection of its own: what `aqueduct torture` does as DDL.
+///
+/// # Errors
+/// Those of the system.
+pub fn execute(config: CdcConfig, statement: &str) -> Result<()> {
+    match config.engine {
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite => crate::sqlite::cdc::execute(&config.sqlite(), statement),
+        #[cfg(feature = "mysql")]
+        Engine::Mysql | Engine::Mariadb => {
+            let settings = config.mysql()?;
+            crate::wait::run_apart(async move { crate::mysql::execute(&settings.address, statement).await })?
+        }
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let settings = config.postgres(&SourceContext::default())?;
+            crate::wait::run_apart(async move { crate::postgres::execute(&settings.address, statement).await })?
+        }
+    }
 }

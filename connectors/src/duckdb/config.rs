@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::inspect::DuckDbInspect;
 use super::sink::{DuckDbTarget, Settings};
-use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TargetOptions, default_staging_bytes, default_table};
+use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TableTemplate, TargetOptions, default_staging_bytes};
 
 /// The plugin DuckDBOutput.
 pub(crate) const ENTRY: PluginEntry = aqueduct_model::sink::<DuckDbOutput>();
@@ -22,8 +22,8 @@ pub(crate) struct DuckDbOutputConfig {
     /// The database file; it is created if it does not exist, its folder is not.
     path: PathBuf,
     /// The name of each table in the target; `{catalog}`, `{schema}` and `{table}` are the parts of the source's name.
-    #[serde(default = "default_table")]
-    table: String,
+    #[serde(default)]
+    table: TableTemplate,
     /// How changes become rows.
     #[serde(default)]
     mode: Mode,

@@ -5,6 +5,7 @@
 //!
 //! It does not do: sharing the file with another process (DuckDB allows one), nested types.
 
+mod alter;
 mod config;
 mod constraints;
 mod error;

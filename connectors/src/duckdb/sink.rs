@@ -1,5 +1,6 @@
 //! A DuckDB database as a target of the shared transactional sink.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use duckdb::types::{ToSqlOutput, Value as Cell};
 use super::error::failed;
 use super::load::{all_but, lost, restore, to_storage};
 use super::shared::SharedConnection;
-use super::{constraints, merge};
+use super::{alter, constraints, merge};
 use crate::sql_target::{Changes, Database, Dialect, Refused, Table, Value, quote_ident, storage_type};
 
 /// The temporary table that rows are loaded into. Temporary tables are no part of the file.
@@ -30,6 +31,8 @@ pub(super) struct Settings {
 /// A connection to the database file.
 pub(super) struct DuckDbTarget {
     connection: SharedConnection,
+    /// Tables, in lower case, that had rows changed or deleted in the open transaction.
+    changed: HashSet<String>,
 }
 
 impl DuckDbTarget {
@@ -54,7 +57,7 @@ impl DuckDbTarget {
             // Nothing is to be fetched or loaded on the quiet.
             .and_then(|config| config.enable_autoload_extension(false))
             .map_err(opening)?;
-        Ok(Self { connection: SharedConnection::open(path, config).map_err(opening)? })
+        Ok(Self { connection: SharedConnection::open(path, config).map_err(opening)?, changed: HashSet::new() })
     }
 
     /// The connection, for reading back.
@@ -183,9 +186,23 @@ impl Database for DuckDbTarget {
     }
 
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<usize> {
+        if matches!(sql, "COMMIT" | "ROLLBACK") {
+            self.changed.clear();
+        }
         self.connection
             .execute(&numbered(sql, values), duckdb::params_from_iter(values.iter().map(Parameter)))
             .map_err(|error| failed("DuckDB failed to run a statement", error))
+    }
+
+    fn alter(&mut self, table: &str, sql: &str) -> Result<()> {
+        if self.changed.remove(&table.to_ascii_lowercase()) {
+            alter::renew(self, table)?;
+        }
+        self.execute(sql, &[]).map(drop)
+    }
+
+    fn changes_rows(&mut self, table: &str) {
+        self.changed.insert(table.to_ascii_lowercase());
     }
 
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>> {
@@ -242,6 +259,7 @@ impl Database for DuckDbTarget {
         if changes.dead.is_none() && changes.row_count() == 0 {
             return Ok(Vec::new());
         }
+        self.changes_rows(&table.name);
         let mut refused = self.load(table, changes)?;
         for sql in merge::deletes(table, changes.moment)?.iter().filter(|_| changes.dead.is_some()) {
             self.run(sql)?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
+use super::column_default::ColumnDefault;
 use super::rows::ZeroDates;
 
 /// Metadata: the column's full type as the server writes it.
@@ -39,6 +40,7 @@ pub(crate) struct ColumnSpec {
     pub collation: Option<String>,
     /// `virtual` or `stored`, for a generated column.
     pub generated: Option<String>,
+    pub default: ColumnDefault,
 }
 
 impl ColumnSpec {
@@ -54,6 +56,7 @@ impl ColumnSpec {
                 metadata.insert(name.to_owned(), value.clone());
             }
         }
+        self.default.keep(&self.source_type, &mut metadata);
         let extension = match base(&self.source_type).as_str() {
             "json" => Some("arrow.json"),
             "uuid" => Some("aqueduct.uuid"),

@@ -29,8 +29,6 @@ const WAIT_TIMEOUT_S: u32 = 28_800;
 pub(crate) enum Purpose {
     /// Queries over tables and settings: every stored value can be read and compared, invalid dates too.
     Read,
-    /// The binary log.
-    Stream,
     /// Transactions: a value that does not fit is an error, and an id of 0 is stored as 0.
     Write,
 }
@@ -38,7 +36,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     fn sql_mode(self) -> &'static str {
         match self {
-            Self::Read | Self::Stream => "ALLOW_INVALID_DATES",
+            Self::Read => "ALLOW_INVALID_DATES",
             Self::Write => {
                 "STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION,\
                  ERROR_FOR_DIVISION_BY_ZERO"

@@ -5,11 +5,13 @@
 
 mod address;
 mod binlog;
+mod column_default;
 mod column_type;
 mod connection;
 mod ddl;
 mod doctor;
 mod error;
+mod execute;
 mod input;
 mod rows;
 mod server;
@@ -20,7 +22,10 @@ mod tls;
 pub(crate) mod cdc;
 
 pub(crate) use address::Address;
+#[cfg(test)]
+pub(crate) use column_type::ColumnSpec;
 pub(crate) use doctor::findings;
+pub(crate) use execute::execute;
 pub(crate) use input::INPUT;
 pub(crate) use rows::ZeroDates;
 pub(crate) use sink::OUTPUT;

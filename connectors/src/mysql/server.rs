@@ -70,6 +70,11 @@ impl Server {
         self.kind == Kind::MariaDb
     }
 
+    /// True when the log holds what foreign keys do to rows of other tables (MySQL 9.6, WL#11249).
+    pub(crate) fn logs_cascades(&self) -> bool {
+        self.kind == Kind::MySql && self.version >= (9, 6, 0)
+    }
+
     /// True when transactions have global identifiers: always in MariaDB, with `gtid_mode=ON` in MySQL.
     pub(crate) fn has_gtids(&self) -> bool {
         match self.kind {

@@ -8,9 +8,10 @@ use arrow::datatypes::{DataType, Schema};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value, params};
 
-use super::column_type::{ColumnSpec, SOURCE_CHARSET, SOURCE_COLLATION, SOURCE_KEY};
+use super::column_default::ColumnDefault;
+use super::column_type::{ColumnSpec, SOURCE_CHARSET, SOURCE_COLLATION, SOURCE_KEY, base};
 use super::connection::Explain;
-use super::ddl::CharsetDefault;
+use super::ddl::{CharsetDefault, Dialect, default_value};
 use super::rows::ZeroDates;
 
 /// Up to this many tables are asked for one by one; more of them by whole databases.
@@ -163,7 +164,7 @@ impl Found {
         }
         let sql = format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, \
-             COLLATION_NAME, EXTRA FROM information_schema.COLUMNS WHERE {condition} \
+             COLLATION_NAME, EXTRA, COLUMN_DEFAULT, VERSION() FROM information_schema.COLUMNS WHERE {condition} \
              ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
         );
         let rows: Vec<Row> = connection.exec(sql, scope.params()).await.doing(doing)?;
@@ -248,7 +249,26 @@ fn column(row: &Row) -> ColumnSpec {
         nullable: text(row, 4).is_some_and(|nullable| nullable == "YES"),
         charset: text(row, 5),
         collation: text(row, 6),
+        default: default(row, &extra),
         generated: generated.map(str::to_owned),
+    }
+}
+
+/// MariaDB writes defaults as SQL; MySQL writes values, and marks expressions.
+fn default(row: &Row, extra: &str) -> ColumnDefault {
+    if extra.contains("GENERATED") {
+        return ColumnDefault::Computed;
+    }
+    let Some(default) = text(row, 8) else { return ColumnDefault::Null };
+    let version = text(row, 9).unwrap_or_default();
+    if version.contains("MariaDB") {
+        return default_value(&default, Dialect::of_server(&version));
+    }
+    // MySQL 5.7 marks nothing; nothing else of these types begins with a letter.
+    match default.strip_prefix("b'").and_then(|rest| rest.strip_suffix('\'')) {
+        Some(bits) if text(row, 3).is_some_and(|own| base(&own) == "bit") => ColumnDefault::Bits(bits.to_owned()),
+        _ if default.starts_with("CURRENT_TIMESTAMP") => ColumnDefault::Computed,
+        _ => ColumnDefault::Text(default),
     }
 }
 

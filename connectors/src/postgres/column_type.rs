@@ -72,6 +72,11 @@ impl ColumnType {
     }
 }
 
+/// The column's number, where the field says one.
+pub(crate) fn number_of(field: &Field) -> Option<i16> {
+    field.metadata().get(SOURCE_NUMBER)?.parse().ok()
+}
+
 /// `numeric(p, s)`; text where the digits do not fit a decimal, or their number is not bounded.
 fn decimal(modifier: i32) -> DataType {
     if modifier < TYPMOD_OFFSET {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Connection};
 
 use super::address::Address;
+use super::copy::quoted;
 use super::error::failed;
 
 /// How long a server may take to end a session.
@@ -109,10 +110,8 @@ where
 
 /// As [`failed`], with what a refused login means: which line of pg_hba.conf is missing, whose password is wrong.
 pub(crate) fn refused(doing: &str, address: &Address, error: tokio_postgres::Error) -> Error {
-    let missing_line =
-        error.as_db_error().is_some_and(|db| db.code().code() == "28000" && db.message().contains("pg_hba"));
-    if missing_line {
-        return failed(doing, error).with_hint(hba_line(address));
+    if let Some(hint) = error.as_db_error().and_then(|db| login_fix(address, db.code().code(), db.message())) {
+        return failed(doing, error).with_hint(hint);
     }
     let text = error.to_string();
     if text.starts_with("authentication error") || text.starts_with("invalid configuration") {
@@ -134,6 +133,22 @@ pub(crate) fn refused(doing: &str, address: &Address, error: tokio_postgres::Err
             .with_hint("set `ssl = on` at the server, or sslmode=prefer in the address");
     }
     failed(doing, error)
+}
+
+/// What lets a role in that the server knows and refuses.
+fn login_fix(address: &Address, code: &str, message: &str) -> Option<String> {
+    let (role, database) = (quoted(&address.user), quoted(&address.database));
+    match code {
+        "28000" if message.contains("pg_hba") => Some(hba_line(address)),
+        "28000" if message.contains("not permitted to log in") => Some(format!("ALTER ROLE {role} LOGIN;")),
+        "28000" if message.contains("does not exist") => {
+            Some(format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD '<password>';"))
+        }
+        "42501" => Some(format!("GRANT CONNECT ON DATABASE {database} TO {role};")),
+        "53300" if message.contains("role") => Some(format!("ALTER ROLE {role} CONNECTION LIMIT -1;")),
+        "53300" if message.contains("database") => Some(format!("ALTER DATABASE {database} CONNECTION LIMIT -1;")),
+        _ => None,
+    }
 }
 
 /// The line that lets a role in; logical replication uses the database's name, not the word `replication`.

@@ -7,6 +7,7 @@ mod connection;
 mod copy;
 mod doctor;
 mod error;
+mod execute;
 #[cfg(test)]
 mod fuzz;
 mod input;
@@ -16,7 +17,10 @@ mod table;
 mod tls;
 
 pub(crate) use address::Address;
+#[cfg(test)]
+pub(crate) use column_type::ColumnType;
 pub(crate) use copy::Unrepresentable;
 pub(crate) use doctor::check;
+pub(crate) use execute::execute;
 pub(crate) use input::INPUT;
 pub(crate) use sink::OUTPUT;

@@ -31,7 +31,13 @@ struct StoredRelation {
     columns: Schema,
     key: Vec<String>,
     version: u32,
+    /// Other relations whose rows are in the same table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<RelationName>,
 }
+
+/// Where a written table's columns say which other relations were written into it: a JSON list of names.
+const ALSO: &str = "aqueduct.also";
 
 /// A table that a flow wrote.
 #[derive(Debug, Clone)]
@@ -61,15 +67,21 @@ pub(super) fn register(
     table: &str,
     relation: &Relation,
 ) -> Result<()> {
+    let sql = "SELECT relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
+    let before = database.query(sql, &[context.flow.as_str().into(), context.task.as_str().into(), table.into()])?;
+    let mut also = Vec::new();
+    if let Some(row) = before.first() {
+        let before = parse(table, row[0].text()?)?;
+        also.extend(before.also.into_iter().chain([before.name]).filter(|name| name != relation.name()));
+    }
     let stored = StoredRelation {
+        also,
         name: relation.name().clone(),
         columns: relation.columns().as_ref().clone(),
         key: relation.key_names().into_iter().map(str::to_owned).collect(),
         version: relation.version(),
     };
-    let text =
-        serde_json::to_string(&stored).map_err(|error| Error::bug("cannot write a relation").with_source(error))?;
-    let values = [context.flow.as_str().into(), context.task.as_str().into(), table.into(), Value::Text(text)];
+    let values = [context.flow.as_str().into(), context.task.as_str().into(), table.into(), text(&stored)?];
     store(database, &values)
 }
 
@@ -81,19 +93,38 @@ fn store(database: &mut dyn Database, values: &[Value]) -> Result<()> {
     database.execute(&sql, values).map(drop)
 }
 
-/// Follows a renamed table.
-pub(super) fn rename(database: &mut dyn Database, context: &SinkContext, from: &str, to: &str) -> Result<()> {
+/// Follows a renamed table, which is written from the relation of that name from here on.
+pub(super) fn rename(
+    database: &mut dyn Database,
+    context: &SinkContext,
+    (from, to): (&str, &str),
+    name: &RelationName,
+) -> Result<()> {
     let (flow, task) = (Value::from(context.flow.as_str()), Value::from(context.task.as_str()));
+    let mut rows = Vec::new();
+    for table in [from, to] {
+        let values = [flow.clone(), task.clone(), table.into()];
+        let sql = "SELECT relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
+        rows.extend(database.query(sql, &values)?);
+    }
     let sql = "DELETE FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3";
-    let rows = database.query(
-        "SELECT relation FROM _aqueduct_targets WHERE flow = ?1 AND task = ?2 AND table_name = ?3",
-        &[flow.clone(), task.clone(), from.into()],
-    )?;
     database.execute(sql, &[flow.clone(), task.clone(), from.into()])?;
     if let Some(row) = rows.first() {
-        store(database, &[flow, task, to.into(), row[0].clone()])?;
+        let stored = StoredRelation { name: name.clone(), ..parse(to, row[0].text()?)? };
+        store(database, &[flow, task, to.into(), text(&stored)?])?;
     }
     Ok(())
+}
+
+fn parse(table: &str, text: &str) -> Result<StoredRelation> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::new(ErrorKind::State, format!("cannot read what _aqueduct_targets says of {table}")).with_source(error)
+    })
+}
+
+fn text(stored: &StoredRelation) -> Result<Value> {
+    let text = serde_json::to_string(stored);
+    text.map(Value::Text).map_err(|error| Error::bug("cannot write a relation").with_source(error))
 }
 
 /// The tables that the flow wrote, by name.
@@ -109,11 +140,14 @@ pub(crate) fn written_tables(database: &mut dyn Database, context: &SinkContext)
     rows.iter()
         .map(|row| {
             let table = row[0].text()?.to_owned();
-            let stored: StoredRelation = serde_json::from_str(row[1].text()?).map_err(|error| {
-                Error::new(ErrorKind::State, format!("cannot read what _aqueduct_targets says of {table}"))
-                    .with_source(error)
-            })?;
-            let relation = Relation::new(stored.name, Arc::new(stored.columns), &stored.key, stored.version)?;
+            let stored = parse(&table, row[1].text()?)?;
+            let mut columns = stored.columns;
+            if !stored.also.is_empty() {
+                let also = serde_json::to_string(&stored.also)
+                    .map_err(|error| Error::bug("cannot write names").with_source(error))?;
+                columns.metadata.insert(ALSO.to_owned(), also);
+            }
+            let relation = Relation::new(stored.name, Arc::new(columns), &stored.key, stored.version)?;
             Ok(WrittenTable { table, relation: Arc::new(relation) })
         })
         .collect()

@@ -134,7 +134,9 @@ pub(crate) fn holds(dialect: Dialect, actual: &str, wanted: &str) -> bool {
 pub(crate) fn widens(dialect: Dialect, actual: &str, wanted: &str) -> bool {
     match dialect {
         Dialect::Sqlite => affinity(actual) == Affinity::Integer && wanted == "TEXT",
-        Dialect::DuckDb => duckdb_holds(wanted, actual) || (wanted == "VARCHAR" && digits(actual).is_some()),
+        Dialect::DuckDb => {
+            actual != wanted && (duckdb_holds(wanted, actual) || (wanted == "VARCHAR" && digits(actual).is_some()))
+        }
         Dialect::MySql | Dialect::MariaDb => mysql_type::widens(actual, wanted),
         Dialect::Postgres => postgres_type::widens(actual, wanted),
     }

@@ -49,10 +49,11 @@ pub(super) const MISSING: u32 = u32::MAX;
 /// Where values come from that no change of the group has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Base {
-    /// Nowhere: they are NULL.
+    /// There are none: all values are known.
     Nothing,
-    /// The target's row of the key of that row of the sequence; it must be there if `required`.
-    Stored { key_row: u32, required: bool },
+    /// The target's row of the key of that row of the sequence. A value that was not sent is never NULL in silence: the
+    /// row must be there.
+    Stored { key_row: u32 },
 }
 
 /// The values of a row to be.
@@ -83,7 +84,8 @@ pub(super) struct Folded {
     pub refused: Vec<(u32, String)>,
 }
 
-const DELETED_BEFORE: &str = "it updates a row that was deleted before, and has not all columns";
+const DELETED_BEFORE: &str = "its row was deleted before";
+const MAY_BE_DELETED: &str = "the target keeps deleted rows, whose values are not those of a new one";
 
 /// Settings of a fold.
 #[derive(Debug, Clone, Copy, Default)]
@@ -157,22 +159,24 @@ impl<'k> Fold<'_, 'k> {
 
     fn insert(&mut self, n: u32, key: &'k [u8]) {
         let (slot, new) = self.slot(n, key);
-        let under = match &self.slots[slot] {
-            slot if slot.live => slot.image.clone(),
-            _ => None,
-        };
-        let base = if new { Base::Stored { key_row: n, required: false } } else { Base::Nothing };
-        self.set(slot, new, self.over(n, under.as_ref(), base));
+        let complete = self.all_complete || self.images.complete(n);
+        if !complete && !self.slots[slot].live {
+            return self.refuse(n, DELETED_BEFORE);
+        }
+        if !complete && new && self.mode.keep_dead {
+            return self.refuse(n, MAY_BE_DELETED);
+        }
+        let under = if self.slots[slot].live { self.slots[slot].image.clone() } else { None };
+        self.set(slot, new, self.over(n, under.as_ref(), Base::Stored { key_row: n }));
     }
 
     fn update(&mut self, n: u32, key: &'k [u8]) {
         let (slot, new) = self.slot(n, key);
         let complete = self.all_complete || self.images.complete(n);
         if !complete && !new && !self.slots[slot].live {
-            self.refused.push((n, DELETED_BEFORE.to_owned()));
-            return;
+            return self.refuse(n, DELETED_BEFORE);
         }
-        let base = Base::Stored { key_row: n, required: true };
+        let base = Base::Stored { key_row: n };
         let image = self.over(n, self.slots[slot].image.as_ref(), base);
         self.set(slot, new, image);
     }
@@ -190,11 +194,10 @@ impl<'k> Fold<'_, 'k> {
         let (from, from_new) = self.slot(old, old_key);
         let complete = self.all_complete || self.images.complete(n);
         if !complete && !from_new && !self.slots[from].live {
-            self.refused.push((n, DELETED_BEFORE.to_owned()));
-            return;
+            return self.refuse(n, DELETED_BEFORE);
         }
         let under = self.slots[from].image.clone().filter(|_| self.slots[from].live);
-        let base = if from_new { Base::Stored { key_row: old, required: true } } else { Base::Nothing };
+        let base = if from_new { Base::Stored { key_row: old } } else { Base::Nothing };
         let image = self.over(n, under.as_ref(), base);
         self.delete(old, old_key);
         let (to, new) = self.slot(n, key);
@@ -215,6 +218,10 @@ impl<'k> Fold<'_, 'k> {
             })
             .collect();
         Image { row: n, picks: Some(picks), base: under.map_or(base, |under| under.base) }
+    }
+
+    fn refuse(&mut self, n: u32, why: &str) {
+        self.refused.push((n, self.images.not_sent(n, why)));
     }
 
     fn set(&mut self, slot: usize, new: bool, image: Image) {

@@ -78,6 +78,14 @@ pub(crate) trait Database: Send {
         Err(Error::bug("DDL of this target belongs into the transaction"))
     }
 
+    /// Runs a statement that changes a table's columns, inside the open transaction.
+    fn alter(&mut self, _table: &str, sql: &str) -> Result<()> {
+        self.execute(sql, &[]).map(drop)
+    }
+
+    /// Is told that a statement to come changes or deletes rows of a table, other than by [`Database::apply`].
+    fn changes_rows(&mut self, _table: &str) {}
+
     /// Runs one query of few rows.
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>>;
 

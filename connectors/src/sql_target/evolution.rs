@@ -1,13 +1,13 @@
 //! DDL of the source, followed in the target: inside the epoch's transaction, or where that cannot be, before it (see
 //! `early`). Every step does nothing the second time.
 
-use aqueduct_model::{Change, Error, ErrorKind, Result, SchemaChange};
+use aqueduct_model::{Change, Error, ErrorKind, ORIGIN, Relation, Result, SchemaChange};
 use tracing::{info, warn};
 
 use super::early::{EarlyChange, What};
 use super::preparation::{Preparation, refused_change};
 use super::table::{CURRENT_COLUMN, DELETED_COLUMN, SYNCED_COLUMN, VALID_TO_COLUMN, read_columns};
-use super::{Dialect, Mode, SchemaPolicy, catalog, fault, quote_ident};
+use super::{Dialect, Mode, SchemaPolicy, Value, catalog, fault, quote_ident};
 
 impl Preparation<'_> {
     /// Follows one change of a table. The caller has applied all rows before it and prepares the table anew after it.
@@ -21,7 +21,7 @@ impl Preparation<'_> {
         match &change.change {
             Change::Truncate => {
                 let table = self.place(&change.relation).table;
-                self.truncate(&table)?;
+                self.truncate(&table, &change.relation)?;
             }
             Change::DropTable => {
                 if self.options.schema_change == SchemaPolicy::Fail {
@@ -40,7 +40,8 @@ impl Preparation<'_> {
                         self.step(&step)?;
                     }
                     if let What::RenameTable { from } = &step.what {
-                        catalog::rename(self.database, self.context, from, &step.table)?;
+                        let name = change.relation.name();
+                        catalog::rename(self.database, self.context, (from, &step.table), name)?;
                     }
                 }
                 self.prepare(&change.relation)?;
@@ -73,28 +74,40 @@ impl Preparation<'_> {
         }
     }
 
-    fn truncate(&mut self, name: &str) -> Result<()> {
+    /// Takes out all rows, or those of the relation where it shares the table with others.
+    fn truncate(&mut self, name: &str, relation: &Relation) -> Result<()> {
         let dialect = self.database.dialect();
         if read_columns(self.database, name)?.is_empty() {
             return Ok(());
         }
         let table = quote_ident(dialect, name)?;
+        let (mut of_relation, mut values) = (String::new(), Vec::new());
+        for field in relation.columns().fields() {
+            if let Some(origin) = field.metadata().get(ORIGIN) {
+                of_relation = format!("{} = ?1", quote_ident(dialect, field.name())?);
+                values = vec![Value::from(origin.as_str())];
+            }
+        }
+        let and = if of_relation.is_empty() { String::new() } else { format!(" AND {of_relation}") };
         let (yes, no, now) = (dialect.true_literal(), dialect.false_literal(), dialect.now());
         let sql = match self.options.mode {
             Mode::Append => return Ok(()),
             Mode::SoftDelete => {
                 let (deleted, synced) = (quote_ident(dialect, DELETED_COLUMN)?, quote_ident(dialect, SYNCED_COLUMN)?);
                 format!(
-                    "UPDATE {table} SET {deleted} = {yes}, {synced} = {now} WHERE {deleted} IS NULL OR NOT {deleted}"
+                    "UPDATE {table} SET {deleted} = {yes}, {synced} = {now} \
+                     WHERE ({deleted} IS NULL OR NOT {deleted}){and}"
                 )
             }
             Mode::Scd2 => {
                 let (current, to) = (quote_ident(dialect, CURRENT_COLUMN)?, quote_ident(dialect, VALID_TO_COLUMN)?);
-                format!("UPDATE {table} SET {current} = {no}, {to} = {now} WHERE {current}")
+                format!("UPDATE {table} SET {current} = {no}, {to} = {now} WHERE {current}{and}")
             }
-            _ => format!("DELETE FROM {table}"),
+            _ if of_relation.is_empty() => format!("DELETE FROM {table}"),
+            _ => format!("DELETE FROM {table} WHERE {of_relation}"),
         };
-        self.database.execute(&sql, &[]).map(drop)
+        self.database.changes_rows(name);
+        self.database.execute(&sql, &values).map(drop)
     }
 
     fn rename_table(&mut self, from: &str, to: &str) -> Result<()> {
@@ -102,6 +115,8 @@ impl Preparation<'_> {
             return Ok(());
         }
         let dialect = self.database.dialect();
+        // As far as is known here: what was done to the old name was done to the table.
+        self.database.changes_rows(to);
         self.ddl(&format!("ALTER TABLE {} RENAME TO {}", quote_ident(dialect, from)?, quote_ident(dialect, to)?))
     }
 }
@@ -121,8 +136,8 @@ fn describe(change: &Change) -> &'static str {
 pub(super) fn add_column(target: &mut Preparation<'_>, table: &str, column: &str, sql_type: &str) -> Result<()> {
     let dialect = target.database.dialect();
     let null = if dialect.is_mysql() { " NULL" } else { "" };
-    let (table, column) = (quote_ident(dialect, table)?, quote_ident(dialect, column)?);
-    target.ddl(&format!("ALTER TABLE {table} ADD COLUMN {column} {sql_type}{null}"))
+    let (quoted_table, column) = (quote_ident(dialect, table)?, quote_ident(dialect, column)?);
+    target.alter(table, &format!("ALTER TABLE {quoted_table} ADD COLUMN {column} {sql_type}{null}"))
 }
 
 /// Gives a column a type that holds all its values.
@@ -151,7 +166,10 @@ pub(super) fn widen_column(target: &mut Preparation<'_>, table: &str, column: &s
             ]
         }
     };
-    statements.iter().try_for_each(|sql| target.ddl(sql)).map_err(|error| cannot(table, column, "widened", error))
+    statements
+        .iter()
+        .try_for_each(|sql| target.alter(table, sql))
+        .map_err(|error| cannot(table, column, "widened", error))
 }
 
 fn drop_column(target: &mut Preparation<'_>, table: &str, column: &str) -> Result<()> {
@@ -161,7 +179,7 @@ fn drop_column(target: &mut Preparation<'_>, table: &str, column: &str) -> Resul
     }
     let dialect = target.database.dialect();
     let sql = format!("ALTER TABLE {} DROP COLUMN {}", quote_ident(dialect, table)?, quote_ident(dialect, column)?);
-    target.ddl(&sql).map_err(|error| cannot(table, column, "dropped", error))
+    target.alter(table, &sql).map_err(|error| cannot(table, column, "dropped", error))
 }
 
 fn rename_column(target: &mut Preparation<'_>, table: &str, from: &str, to: &str) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqueduct_model::{Batch, Error, Op, Result};
+use aqueduct_model::{Batch, Error, Op, RelationName, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -116,6 +116,26 @@ impl Images {
         self.parts[part].present[column].as_ref().is_none_or(|mask| mask.value(row))
     }
 
+    /// Why a row that lacks a value cannot be written: names the table, the column and what to set at the source.
+    pub fn not_sent(&self, n: u32, why: &str) -> String {
+        let columns = 0..self.schema.fields().len();
+        let column = columns.into_iter().find(|&column| !self.present(n, column)).unwrap_or_default();
+        self.column_not_sent(n, column, why)
+    }
+
+    /// As [`Images::not_sent`], of an update whose old row is not known.
+    pub fn old_not_sent(&self, n: u32) -> String {
+        let table = self.origin(n).0.relation().name();
+        format!("the old row was not sent whole, and {table} has no key: {}", whole_rows(table))
+    }
+
+    /// As [`Images::not_sent`], of one column.
+    pub fn column_not_sent(&self, n: u32, column: usize, why: &str) -> String {
+        let (batch, _) = self.origin(n);
+        let (column, table) = (self.schema.field(column).name(), batch.relation().name());
+        format!("column {column} of {table} was not sent, and {why}: {}", whole_rows(table))
+    }
+
     /// Why a row's key cannot be used, if it cannot.
     pub fn bad_key(&self, n: u32, key: &[usize]) -> Option<String> {
         let (part, row) = self.locate(n);
@@ -165,4 +185,12 @@ impl Images {
             .and_then(|arrays| RecordBatch::try_new(Arc::new(schema?), arrays))
             .map_err(|error| Error::bug("cannot take rows").with_source(error))
     }
+}
+
+/// What to set at the source.
+fn whole_rows(table: &RelationName) -> String {
+    format!(
+        "have whole rows sent (PostgreSQL: ALTER TABLE {table} REPLICA IDENTITY FULL; MySQL, MariaDB: SET GLOBAL \
+         binlog_row_image = FULL)"
+    )
 }

@@ -29,6 +29,7 @@ mod mode;
 mod multiset;
 mod mysql_type;
 mod native;
+mod origins;
 mod postgres_type;
 mod preparation;
 mod queries;
@@ -49,7 +50,7 @@ pub(crate) use iso_time::{format_date, format_time, format_timestamp, parse_date
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) use isolation::{one_batch, runs, write_isolated};
 pub(crate) use ledger::recorded;
-pub(crate) use mode::{Mode, SchemaPolicy, TargetOptions, default_staging_bytes, default_table};
+pub(crate) use mode::{Mode, SchemaPolicy, TableTemplate, TargetOptions, default_staging_bytes};
 pub(crate) use sink::SqlSink;
 pub(crate) use table::{CURRENT_COLUMN, Table, live_rows};
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -1,8 +1,8 @@
 //! The settings that every transactional SQL sink has.
 
 use aqueduct_model::{Error, RelationName, Result};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How changes become rows of the target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -63,11 +63,65 @@ pub enum SchemaPolicy {
     Fail,
 }
 
+/// The name of each table in the target; `{catalog}`, `{schema}` and `{table}` are the parts of the source's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableTemplate {
+    text: String,
+    /// It is in the flow file: that tables of different schemas become one is what was asked for.
+    asked_for: bool,
+}
+
+impl TableTemplate {
+    /// True when the flow file says so.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.asked_for
+    }
+}
+
+impl Default for TableTemplate {
+    fn default() -> Self {
+        Self { text: "{table}".to_owned(), asked_for: false }
+    }
+}
+
+impl From<String> for TableTemplate {
+    fn from(text: String) -> Self {
+        Self { text, asked_for: true }
+    }
+}
+
+impl<'de> Deserialize<'de> for TableTemplate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// For the default in the documentation.
+impl Serialize for TableTemplate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text.serialize(serializer)
+    }
+}
+
+impl JsonSchema for TableTemplate {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        String::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+}
+
 /// Settings of a target, free of its connection.
 #[derive(Debug, Clone)]
 pub(crate) struct TargetOptions {
     /// The template of table names.
-    pub table: String,
+    pub table: TableTemplate,
     /// How changes become rows.
     pub mode: Mode,
     /// What to do when a table changes its columns.
@@ -81,7 +135,7 @@ pub(crate) struct TargetOptions {
 impl TargetOptions {
     /// The target's table for a relation.
     pub fn table_name(&self, relation: &RelationName) -> String {
-        let mut name = self.table.replace("{table}", &relation.table);
+        let mut name = self.table.text.replace("{table}", &relation.table);
         for (placeholder, part) in [("{schema}", &relation.schema), ("{catalog}", &relation.catalog)] {
             name = match part {
                 Some(part) => name.replace(placeholder, part),
@@ -97,7 +151,7 @@ impl TargetOptions {
 
     /// Checks the template and the bounds.
     pub fn validate(&self) -> Result<()> {
-        let bare = ["{catalog}", "{schema}", "{table}"].iter().fold(self.table.clone(), |t, p| t.replace(p, "x"));
+        let bare = ["{catalog}", "{schema}", "{table}"].iter().fold(self.table.text.clone(), |t, p| t.replace(p, "x"));
         if bare.is_empty() || bare.contains(['{', '}', '\0']) {
             return Err(Error::config("the table template has an unknown placeholder or is empty")
                 .with_setting("table")
@@ -115,11 +169,6 @@ impl TargetOptions {
     }
 }
 
-/// The default of `table`.
-pub(crate) fn default_table() -> String {
-    "{table}".to_owned()
-}
-
 /// The default of `staging_bytes`: 64 MiB.
 pub(crate) const fn default_staging_bytes() -> aqueduct_model::ByteSize {
     aqueduct_model::ByteSize(64 << 20)
@@ -131,7 +180,7 @@ mod tests {
 
     fn options(table: &str) -> TargetOptions {
         TargetOptions {
-            table: table.into(),
+            table: table.to_owned().into(),
             mode: Mode::Upsert,
             schema_change: SchemaPolicy::Evolve,
             replace_existing: false,

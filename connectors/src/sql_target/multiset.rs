@@ -12,7 +12,7 @@ use super::images::Images;
 pub(super) fn net(images: &Images) -> Result<(Changes, Vec<(u32, String)>)> {
     let columns: Vec<usize> = (0..images.schema().fields().len()).collect();
     let mut refused = Vec::new();
-    if images.append_only() {
+    if images.append_only() && images.all_complete() {
         return Ok((Changes { rows: images.batches(), ..Changes::default() }, refused));
     }
     let keys = images.comparable(&columns)?;
@@ -28,11 +28,10 @@ pub(super) fn net(images: &Images) -> Result<(Changes, Vec<(u32, String)>)> {
     };
     let mut before = None;
     images.for_each(|n, op| {
-        // An absent value of a new row without a key has no stored row to come from: it is NULL.
-        let usable = op == Op::Insert || images.complete(n);
+        let usable = images.complete(n);
         let paired = before.take();
         match op {
-            Op::Insert => add(n, 1),
+            Op::Insert if usable => add(n, 1),
             Op::Delete if usable => add(n, -1),
             Op::UpdateBefore if usable => before = Some(n),
             Op::UpdateAfter if usable => match paired {
@@ -40,11 +39,11 @@ pub(super) fn net(images: &Images) -> Result<(Changes, Vec<(u32, String)>)> {
                     add(old, -1);
                     add(n, 1);
                 }
-                None => refused.push((n, "its table has no key, and the old row was not sent whole".to_owned())),
+                None => refused.push((n, images.old_not_sent(n))),
             },
             Op::UpdateBefore => {}
-            Op::Delete | Op::UpdateAfter => {
-                refused.push((n, "its table has no key, and the row was not sent whole".to_owned()));
+            Op::Insert | Op::Delete | Op::UpdateAfter => {
+                refused.push((n, images.not_sent(n, "its table has no key to find the stored row by")));
             }
         }
         Ok(())

@@ -55,6 +55,14 @@ impl Preparation<'_> {
         self.database.execute(sql, &[]).map(drop)
     }
 
+    /// As [`Preparation::ddl`], for a statement that changes a table's columns.
+    pub fn alter(&mut self, table: &str, sql: &str) -> Result<()> {
+        match self.database.dialect() {
+            Dialect::DuckDb => self.database.alter(table, sql),
+            _ => self.ddl(sql),
+        }
+    }
+
     /// Where the relation's columns are.
     pub fn place(&self, relation: &Relation) -> Place {
         place(self.early.iter(), self.options.table_name(relation.name()), relation)
@@ -207,6 +215,7 @@ impl Preparation<'_> {
             }
             Mode::Replace | Mode::Mirror => {}
         }
+        self.database.changes_rows(name);
         self.database.execute(&format!("DELETE FROM {table}"), &[]).map(drop)
     }
 

@@ -46,7 +46,7 @@ pub(super) fn resolve(
     }
     let stored = look_up(database, table, images, folded)?;
     let (slots, refused) = (&folded.slots, &mut folded.refused);
-    let kept = usable(slots, stored.as_ref(), refused);
+    let kept = usable(images, slots, stored.as_ref(), refused);
     let moment = chrono::Utc::now().timestamp_micros();
     if kept.is_empty() {
         return Ok(Changes { dead, moment, ..Changes::default() });
@@ -67,6 +67,7 @@ pub(super) fn resolve(
 
 /// The images whose values are all known, or in the target.
 pub(super) fn usable<'a>(
+    images: &Images,
     slots: &'a [Slot],
     stored: Option<&Stored>,
     refused: &mut Vec<(u32, String)>,
@@ -74,12 +75,14 @@ pub(super) fn usable<'a>(
     let mut kept = Vec::with_capacity(slots.len());
     for slot in slots {
         let Some(image) = &slot.image else { continue };
-        match image.base {
-            Base::Stored { key_row, required: true }
-                if is_missing(image) && !stored.is_some_and(|stored| stored.by_key_row.contains_key(&key_row)) =>
-            {
-                let reason = "it updates a row that the target does not have, and has not all columns";
-                refused.push((image.row, reason.to_owned()));
+        let is_stored = match image.base {
+            Base::Stored { key_row } => stored.is_some_and(|stored| stored.by_key_row.contains_key(&key_row)),
+            Base::Nothing => false,
+        };
+        match first_missing(image) {
+            Some(column) if !is_stored => {
+                let reason = images.column_not_sent(image.row, column, "the target does not have its row");
+                refused.push((image.row, reason));
             }
             _ => kept.push((slot, image)),
         }
@@ -87,8 +90,9 @@ pub(super) fn usable<'a>(
     kept
 }
 
-fn is_missing(image: &Image) -> bool {
-    image.picks.as_ref().is_some_and(|picks| picks.contains(&MISSING))
+/// The first column whose value only the target can have.
+fn first_missing(image: &Image) -> Option<usize> {
+    image.picks.as_ref()?.iter().position(|&pick| pick == MISSING)
 }
 
 /// Reads the target's rows of all images that lack values.
@@ -97,9 +101,9 @@ fn look_up(database: &mut dyn Database, table: &Table, images: &Images, folded: 
         .slots
         .iter()
         .filter_map(|slot| slot.image.as_ref())
-        .filter(|image| is_missing(image))
+        .filter(|image| first_missing(image).is_some())
         .filter_map(|image| match image.base {
-            Base::Stored { key_row, .. } => Some(key_row),
+            Base::Stored { key_row } => Some(key_row),
             Base::Nothing => None,
         })
         .collect();
@@ -140,7 +144,7 @@ pub(super) fn assemble(
         .iter()
         .map(|(_, image)| match image.picks.as_ref().map_or(image.row, |picks| picks[column]) {
             MISSING => match (image.base, stored) {
-                (Base::Stored { key_row, .. }, Some(stored)) => {
+                (Base::Stored { key_row }, Some(stored)) => {
                     stored.by_key_row.get(&key_row).map_or(null_at, |&row| (stored_part, row))
                 }
                 _ => null_at,

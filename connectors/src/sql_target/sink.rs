@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use super::compaction::{FoldMode, fold};
 use super::early::{EarlyChange, EarlyChanges};
 use super::images::Images;
+use super::origins::Origins;
 use super::preparation::Preparation;
 use super::{Changes, Database, Mode, Table, TargetOptions, catalog, fault, ledger, multiset, resolve};
 
@@ -36,6 +37,7 @@ pub(crate) struct SqlSink {
     /// DDL ended the transaction: what was in it is gone.
     rolled_back: bool,
     early: EarlyChanges,
+    origins: Origins,
     /// Tables that are ready, by their name in the target.
     tables: HashMap<String, Table>,
     /// What was written and not yet applied, in order.
@@ -58,6 +60,7 @@ impl SqlSink {
             in_transaction: false,
             rolled_back: false,
             early: EarlyChanges::default(),
+            origins: Origins::default(),
             tables: HashMap::new(),
             pending: Vec::new(),
             pending_bytes: 0,
@@ -161,6 +164,7 @@ impl SqlSink {
     }
 
     fn gather(&mut self, batch: Batch, groups: &mut Vec<(String, Vec<Batch>)>, bad: &mut BadRows) -> Result<()> {
+        self.admit(batch.relation())?;
         let name = self.preparation()?.place(batch.relation()).table;
         if !self.tables.get(&name).is_some_and(|table| table.takes(batch.relation())) {
             self.apply_group(&name, groups, bad)?;
@@ -191,15 +195,34 @@ impl SqlSink {
         }
         let name = self.preparation()?.place(&change.relation).table;
         self.apply_group(&name, groups, bad)?;
-        if let aqueduct_model::Change::RenameTable { from } = &change.change {
-            let from = self.options.table_name(from);
-            self.apply_group(&from, groups, bad)?;
-            self.tables.remove(&from);
+        if let Change::RenameTable { from } = &change.change {
+            let from_table = self.options.table_name(from);
+            self.apply_group(&from_table, groups, bad)?;
+            self.tables.remove(&from_table);
+            self.origins.renamed(from);
         }
+        self.admit_changed(change)?;
         self.tables.remove(&name);
         let early = step.is_some_and(|step| self.early.pass(&step));
         self.preparation()?.follow(change, early)?;
         self.require_transaction()
+    }
+
+    /// Checks that a relation does not get into the table of another one.
+    fn admit(&mut self, relation: &Relation) -> Result<()> {
+        let Some(database) = &mut self.database else {
+            return Err(Error::bug("a sink was written before it was claimed"));
+        };
+        self.origins.admit(database.as_mut(), &self.context, &self.options, relation.name())
+    }
+
+    /// As [`Self::admit`], of a table that comes to be or changes.
+    fn admit_changed(&mut self, change: &SchemaChange) -> Result<()> {
+        if matches!(change.change, Change::Truncate | Change::DropTable) {
+            Ok(())
+        } else {
+            self.admit(&change.relation)
+        }
     }
 
     /// Does the DDL of the inputs before their transaction begins: see `early`.
@@ -209,6 +232,7 @@ impl SqlSink {
         for input in inputs {
             match input {
                 SinkInput::Batch(batch) => {
+                    self.admit(batch.relation())?;
                     let name = self.options.table_name(batch.relation().name());
                     let known = self.tables.get(&name).is_some_and(|table| table.takes(batch.relation()));
                     if !known && ahead.is_empty() {
@@ -226,6 +250,10 @@ impl SqlSink {
         if matches!(change.change, Change::Truncate | Change::DropTable) {
             return Ok(());
         }
+        if let Change::RenameTable { from } = &change.change {
+            self.origins.renamed(from);
+        }
+        self.admit_changed(change)?;
         if !matches!(change.change, Change::CreateTable) && !self.preparation()?.evolves(&name, &change.change)? {
             return Ok(());
         }
@@ -245,6 +273,8 @@ impl SqlSink {
             fault::point("ddl.early_after", &context.flow)?;
             let Some(database) = &mut self.database else { return Err(Error::bug("a sink lost its connection")) };
             self.early.done(database.as_mut(), &context)?;
+            // Rows from before it come in their old shape, and have to find the columns that there are now.
+            self.tables.clear();
         }
         if ahead.is_empty() { self.shape_as_it_is(&change.relation) } else { Ok(()) }
     }
@@ -350,7 +380,7 @@ fn compact(
             .with_setting("mode")
             .with_hint("use `mode: upsert` to keep the target in step, or drop changes before this task with Filter"));
         }
-        return Ok((Changes { rows: images.batches(), likely_new: true, ..Changes::default() }, Vec::new()));
+        return appended(images);
     }
     if table.key.is_empty() {
         return multiset::net(images);
@@ -362,6 +392,18 @@ fn compact(
     let mut folded = fold(images, &table.key, mode)?;
     let changes = resolve::resolve(database, table, images, &mut folded)?;
     Ok((changes, folded.refused))
+}
+
+/// The rows of a table that is only added to, and those that lack a value.
+fn appended(images: &Images) -> Result<(Changes, Vec<(u32, String)>)> {
+    if images.all_complete() {
+        return Ok((Changes { rows: images.batches(), likely_new: true, ..Changes::default() }, Vec::new()));
+    }
+    let (whole, partial): (Vec<u32>, Vec<u32>) = (0..images.len()).partition(|&n| images.complete(n));
+    let refused = partial.into_iter().map(|n| (n, images.not_sent(n, "mode append looks no row up"))).collect();
+    let columns: Vec<usize> = (0..images.schema().fields().len()).collect();
+    let rows = if whole.is_empty() { Vec::new() } else { vec![images.take(&columns, &whole)?] };
+    Ok((Changes { rows, origins: Some(whole), likely_new: true, ..Changes::default() }, refused))
 }
 
 #[async_trait]
@@ -399,6 +441,7 @@ impl Sink for SqlSink {
         self.commit_transaction()?;
         self.token = claim.token;
         self.committed = claim.cut.epoch;
+        self.origins = Origins::default();
         if ddl_commits { self.settle_early(fresh) } else { Ok(()) }
     }
 

@@ -26,7 +26,7 @@ pub(super) fn resolve(
     let mut asked: Vec<u32> = folded.slots.iter().map(|slot| slot.key_row).collect();
     let by_slot = asked.len();
     asked.extend(folded.slots.iter().filter_map(|slot| match slot.image.as_ref()?.base {
-        super::compaction::Base::Stored { key_row, .. } => Some(key_row),
+        super::compaction::Base::Stored { key_row } => Some(key_row),
         super::compaction::Base::Nothing => None,
     }));
     asked[by_slot..].sort_unstable();
@@ -34,7 +34,7 @@ pub(super) fn resolve(
     asked.retain(|row| seen.insert(*row));
     let found = stored(database, table, images, &asked)?;
     let refused_before = folded.refused.len();
-    let kept = usable(&folded.slots, found.as_ref(), &mut folded.refused);
+    let kept = usable(images, &folded.slots, found.as_ref(), &mut folded.refused);
     let refused: Vec<u32> = folded.refused[refused_before..].iter().map(|(row, _)| *row).collect();
     let columns: Vec<ArrayRef> = (0..images.schema().fields().len())
         .map(|column| assemble(images, found.as_ref(), column, &kept))

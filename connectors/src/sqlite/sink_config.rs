@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::sink::{Open, SqliteTarget};
 use super::sink_inspect::SqliteInspect;
-use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TargetOptions, default_staging_bytes, default_table};
+use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TableTemplate, TargetOptions, default_staging_bytes};
 
 /// The plugin SQLiteOutput.
 pub const OUTPUT: PluginEntry = aqueduct_model::sink::<SqliteOutput>();
@@ -23,8 +23,8 @@ pub struct SqliteOutputConfig {
     /// The database file; it is created if it does not exist, its folder is not.
     path: PathBuf,
     /// The name of each table in the target; `{catalog}`, `{schema}` and `{table}` are the parts of the source's name.
-    #[serde(default = "default_table")]
-    table: String,
+    #[serde(default)]
+    table: TableTemplate,
     /// How changes become rows.
     #[serde(default)]
     mode: Mode,

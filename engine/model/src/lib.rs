@@ -43,7 +43,7 @@ pub use plugin::{
     Properties, Replay, SinkPlugin, SourcePlugin, operator, sink, source,
 };
 pub use position::{Cut, Epoch, Offset, Position, Positions, SplitId, Token};
-pub use relation::{Relation, RelationName};
+pub use relation::{ORIGIN, Relation, RelationName};
 pub use schema_change::{Change, SchemaChange};
 pub use secret::Secret;
 pub use sink::{Claim, PreparedCommit, Recorded, Sink, SinkContext, SinkInput};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, ErrorKind, Inspect, Operator, Result, Sink, Source};
+use crate::{Error, ErrorKind, Inspect, Operator, Result, Sink, Source, SourceContext};
 
 /// What a plugin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -183,6 +183,15 @@ pub trait SourcePlugin: 'static {
     fn doctor(_config: Self::Config) -> Vec<Finding> {
         Vec::new()
     }
+
+    /// Takes back what this task made at the source, such as slots and triggers; says what, a sentence each. The task can
+    /// not go on from its checkpoint afterwards.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn retire(_config: Self::Config, _context: &SourceContext) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }
 
 /// An operator: its name, its settings, how to build it. See [`operator`].
@@ -306,6 +315,8 @@ pub struct PluginEntry {
     pub check: fn(&Value) -> Result<Properties>,
     /// Looks at the systems behind it; changes nothing. See [`SourcePlugin::doctor`].
     pub doctor: fn(&Value) -> Vec<Finding>,
+    /// Takes back what it made at its system. See [`SourcePlugin::retire`].
+    pub retire: fn(&Value, &SourceContext) -> Result<Vec<String>>,
     /// How to build it.
     pub build: Build,
 }
@@ -352,6 +363,7 @@ pub const fn source<P: SourcePlugin>() -> PluginEntry {
             Ok(P::properties(&config))
         },
         doctor: |settings| parse(P::NAME, settings).map(P::doctor).unwrap_or_default(),
+        retire: |settings, context| P::retire(parse(P::NAME, settings)?, context),
         build: Build::Source {
             build: |settings| P::build(parse(P::NAME, settings)?),
             scan: |settings| match parse(P::NAME, settings) {
@@ -377,6 +389,7 @@ pub const fn operator<P: OperatorPlugin>() -> PluginEntry {
             Ok(P::properties(&config))
         },
         doctor: |_| Vec::new(),
+        retire: |_, _| Ok(Vec::new()),
         build: Build::Operator { build: |settings| P::build(parse(P::NAME, settings)?) },
     }
 }
@@ -396,6 +409,7 @@ pub const fn sink<P: SinkPlugin>() -> PluginEntry {
             Ok(P::properties(&config))
         },
         doctor: |settings| parse(P::NAME, settings).map(P::doctor).unwrap_or_default(),
+        retire: |_, _| Ok(Vec::new()),
         build: Build::Sink {
             build: |settings| P::build(parse(P::NAME, settings)?),
             inspect: |settings| match parse(P::NAME, settings) {

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// Metadata of a column that has one value for all rows of its relation, this one: it tells the rows of relations apart
+/// that are written into one table.
+pub const ORIGIN: &str = "aqueduct.origin";
+
 /// The name of a table: up to three parts, compared exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RelationName {

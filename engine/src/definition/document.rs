@@ -11,7 +11,7 @@ use super::node::{Node, Value};
 use super::report::Report;
 use super::secrets::Secrets;
 use super::source::{Format, Source};
-use super::{check, json, literal_secrets, params, xml, yaml};
+use super::{check, json, literal_secrets, overlay, params, xml, yaml};
 
 /// Where expansion finds values.
 pub struct Lookup<'a> {
@@ -88,6 +88,12 @@ impl Document {
             Some(root) => Ok(Self { root, found, source }),
             None => Err(found),
         }
+    }
+
+    /// Changes the flow without touching its file: maps are merged, `null` takes a key out, anything else replaces what is
+    /// there. `tasks` is a map by task id.
+    pub fn lay_over(&mut self, patch: &serde_json::Map<String, serde_json::Value>) {
+        overlay::lay_over(&mut self.root, patch);
     }
 
     /// The text that was parsed.

@@ -18,6 +18,7 @@ mod locate;
 mod message;
 mod near;
 mod node;
+mod overlay;
 mod params;
 mod report;
 mod scalar;

@@ -35,6 +35,8 @@ pub struct PlanOptions {
     pub state_root: PathBuf,
     /// Values of parameters.
     pub params: BTreeMap<String, String>,
+    /// Laid over the flow of a file: see [`Document::lay_over`].
+    pub overlay: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A flow that can run.
@@ -53,7 +55,9 @@ pub struct Planned {
 /// # Errors
 /// Every mistake found, in the order of the file, free of secrets.
 pub fn plan_file(path: &Path, catalogue: &Catalogue, options: &PlanOptions) -> Result<Planned, Diagnostics> {
-    plan_document(&Document::load(path)?, catalogue, options, &Lookup::of_process(&options.params))
+    let mut document = Document::load(path)?;
+    document.lay_over(&options.overlay);
+    plan_document(&document, catalogue, options, &Lookup::of_process(&options.params))
 }
 
 /// Plans a flow from its text; `path` is shown in messages, and its ending decides the format.

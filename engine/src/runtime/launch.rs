@@ -181,7 +181,7 @@ fn build(
             let source = around.factory.source(task).map_err(named)?;
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel);
             let budget = PollBudget { max_rows: plan.batch_rows, ..PollBudget::default() };
-            let state_dir = Some(plan.state_dir.join("sources").join(&task.id));
+            let state_dir = Some(plan.source_dir(&task.id));
             let context = SourceContext { flow, task: id, state_dir };
             Box::pin(SourceTask::new(context, source, (commands, events), outbox, progress, budget).run())
         }

@@ -2,17 +2,23 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aqueduct_model::{
     Barrier, Element, Epoch, Error, ErrorKind, Output, OutputPort, PollBudget, Polled, Position, Positions, Result,
     Source, SourceContext,
 };
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::faults::planted;
 use super::outbox::{Outbox, aborted};
 use super::progress::{Activity, Progress};
 use super::protocol::{Command, Event, EventSender, Part};
+
+/// How often a source that has nothing to hand out, and yet moves on (over what others write into its log), has its
+/// position recorded: only then a server may forget what lies before it.
+const QUIET_EPOCH: Duration = Duration::from_secs(5);
 
 /// A source at work.
 pub(crate) struct SourceTask {
@@ -36,6 +42,10 @@ struct Reading {
     finished: bool,
     /// The stop barrier is placed: no more polls.
     stopped: bool,
+    /// The position of the last barrier, or of the start.
+    placed: Option<Position>,
+    /// When that was last compared with where the source is.
+    compared_at: Option<Instant>,
 }
 
 impl SourceTask {
@@ -63,7 +73,8 @@ impl SourceTask {
         self.source.open(&self.context, resume.as_ref()).await?;
         self.budget.until = replay.as_ref().map(|(_, position)| position.clone());
         self.state.replay = replay;
-        self.events.send(Event::Ready { position: self.source.position() }).await;
+        self.state.placed = self.source.position();
+        self.events.send(Event::Ready { position: self.state.placed.clone() }).await;
         loop {
             while let Ok(command) = self.commands.try_recv() {
                 if self.obey(command).await? {
@@ -120,7 +131,10 @@ impl SourceTask {
                 self.progress.changed();
                 self.outbox.announce(OutputPort::MAIN, change).await?;
             }
-            Polled::Idle => tokio::task::yield_now().await,
+            Polled::Idle => {
+                self.note_passed();
+                tokio::task::yield_now().await;
+            }
             Polled::Finished => {
                 if self.state.replay.is_some() && self.source.position() != self.budget.until {
                     return Err(lost_replay());
@@ -135,6 +149,20 @@ impl SourceTask {
             }
         }
         Ok(())
+    }
+
+    /// What was passed over without a row is worth an epoch now and then.
+    fn note_passed(&mut self) {
+        let now = Instant::now();
+        let is_due = self.state.compared_at.is_none_or(|at| now >= at + QUIET_EPOCH);
+        if self.state.replay.is_some() || !is_due {
+            return;
+        }
+        self.state.compared_at = Some(now);
+        let here = self.source.position();
+        if here.is_some() && here != self.state.placed {
+            self.progress.changed();
+        }
     }
 
     /// Places the barrier of a replayed epoch, once exactly its rows were read.
@@ -174,6 +202,7 @@ impl SourceTask {
             self.outbox.broadcast(&Element::Barrier(Barrier { epoch, stop, positions }))?;
         }
         self.state.stopped |= stop;
+        self.state.placed = Some(position.clone());
         let part = Part::Source { position };
         self.events.send(Event::Snapshot { epoch, part, bad_rows: counts.kept }).await;
         Ok(())

@@ -36,9 +36,37 @@ pub struct MappingConfig {
     /// Columns to leave out; expressions of `add` may still use them.
     #[serde(default)]
     pub drop: Vec<String>,
+    /// A further key column that says which table a row comes from: for tables of one shape that become one, such as
+    /// shards. Rows of different tables never meet then, and emptying one at the source leaves the others alone.
+    #[serde(default)]
+    pub origin: Option<OriginColumn>,
     /// The name of the output table; by default the input table's.
     #[serde(default)]
     pub table: Option<String>,
+}
+
+/// A column that says which table a row comes from.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OriginColumn {
+    /// The name of the column.
+    pub column: String,
+    /// Which part of the table's name it holds.
+    #[serde(default)]
+    pub part: NamePart,
+}
+
+/// A part of a table's name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NamePart {
+    /// The catalog; empty where the source has none.
+    Catalog,
+    /// The schema, which in MySQL and MariaDB is the database; empty where the source has none.
+    #[default]
+    Schema,
+    /// The table.
+    Table,
 }
 
 /// A computed column.
@@ -108,9 +136,9 @@ impl MappingConfig {
             }
             return Ok(Steps::List(expressions("columns", &self.columns)?));
         }
-        if changes_nothing && self.table.is_none() {
+        if changes_nothing && self.table.is_none() && self.origin.is_none() {
             return Err(Error::config("a mapping that changes nothing").with_hint(
-                "give `columns`, or some of `select`, `rename`, `add`, `constants`, `cast`, `drop`, `table`",
+                "give `columns`, or some of `select`, `rename`, `add`, `constants`, `cast`, `drop`, `origin`, `table`",
             ));
         }
         let mut add = expressions("add", &self.add)?;

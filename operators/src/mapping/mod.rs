@@ -6,6 +6,6 @@ mod ordered;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Column, MappingConfig, Typed};
+pub use config::{Column, MappingConfig, NamePart, OriginColumn, Typed};
 pub use operator::ENTRY;
 pub use ordered::Ordered;

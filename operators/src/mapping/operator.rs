@@ -8,7 +8,7 @@ use aqueduct_model::{
 };
 use async_trait::async_trait;
 
-use super::config::{MappingConfig, Steps};
+use super::config::{MappingConfig, NamePart, OriginColumn, Steps};
 use crate::bindings::Bindings;
 use crate::projection::{Origin, Projection};
 use crate::sql::Expression;
@@ -35,12 +35,14 @@ impl OperatorPlugin for Plugin {
     }
 
     fn build(config: MappingConfig) -> Result<Box<dyn Operator>> {
-        Ok(Box::new(Mapping { steps: config.steps()?, table: config.table, bound: Bindings::default() }))
+        let steps = config.steps()?;
+        Ok(Box::new(Mapping { steps, origin: config.origin, table: config.table, bound: Bindings::default() }))
     }
 }
 
 struct Mapping {
     steps: Steps,
+    origin: Option<OriginColumn>,
     table: Option<String>,
     bound: Bindings<Bound>,
 }
@@ -84,6 +86,18 @@ impl Bound {
                 Ok(Self { renamed, columns, follows: select.is_empty() })
             }
         }
+    }
+}
+
+impl Bound {
+    fn with_origin(self, origin: &OriginColumn, name: &RelationName) -> Result<Self> {
+        let value = match origin.part {
+            NamePart::Catalog => name.catalog.as_deref().unwrap_or_default(),
+            NamePart::Schema => name.schema.as_deref().unwrap_or_default(),
+            NamePart::Table => &name.table,
+        };
+        let columns = self.columns.with_origin(self.renamed.output(), &origin.column, value);
+        Ok(Self { columns: columns.map_err(|error| error.with_setting("origin.column"))?, ..self })
     }
 }
 
@@ -177,7 +191,13 @@ impl Operator for Mapping {
 
 impl Mapping {
     fn bind(&mut self, relation: &Arc<Relation>) -> Result<&Bound> {
-        let (steps, table) = (&self.steps, self.table.as_deref());
-        self.bound.get(relation, || Bound::new(steps, relation, table))
+        let (steps, origin, table) = (&self.steps, self.origin.as_ref(), self.table.as_deref());
+        self.bound.get(relation, || {
+            let bound = Bound::new(steps, relation, table)?;
+            match origin {
+                Some(origin) => bound.with_origin(origin, relation.name()),
+                None => Ok(bound),
+            }
+        })
     }
 }

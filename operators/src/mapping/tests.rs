@@ -135,3 +135,16 @@ fn ddl_is_told_as_far_as_it_is_visible() {
     );
     assert_eq!(announced(json!({"table": "x"}), Change::Truncate), [Change::Truncate]);
 }
+
+#[test]
+fn an_origin_becomes_the_first_key_column() {
+    let settings = json!({"origin": {"column": "shard", "part": "table"}, "table": "orders"});
+    let out = run(ENTRY, &settings, &[inserts(&[row(1, 2, "x")])]).unwrap();
+    let batch = &out.port(0)[0];
+    assert_eq!(batch.relation().key_names(), ["shard", "id"]);
+    let shard = batch.relation().columns().field_with_name("shard").unwrap();
+    assert_eq!(shard.metadata()["aqueduct.origin"], "t");
+    let values = batch.rows().column_by_name("shard").unwrap();
+    assert_eq!(arrow::util::display::array_value_to_string(values, 0).unwrap(), "t");
+    assert!(run(ENTRY, &json!({"origin": {"column": "s"}}), &[inserts(&[row(1, 2, "x")])]).is_err());
+}

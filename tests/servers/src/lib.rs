@@ -28,12 +28,11 @@ mod options;
 mod place;
 mod postgres;
 mod postgres_client;
-mod proxy;
 mod server;
 
+pub use aqueduct_faults::{Direction, Fault, Proxy};
 pub use certificates::{Certificates, certificates};
 pub use client::{Client, Rows, SqlError};
 pub use options::{Kind, Options, Version};
 pub use place::free_port;
-pub use proxy::{Direction, Fault, Proxy};
 pub use server::{Database, MariaDb, MySql8, Postgres, Server, shared, shared_with};

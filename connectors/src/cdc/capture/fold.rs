@@ -149,13 +149,13 @@ impl Folded {
         batch.select(&BooleanArray::from(mask))
     }
 
-    /// The rows that changed, as they are now.
-    pub(super) fn rest(&mut self, relation: &Arc<Relation>) -> Result<Vec<Batch>> {
-        let mut all = std::mem::take(&mut self.changes);
+    /// The rows that changed, as they are now; to be asked for behind the chunks.
+    pub(super) fn rest(&self, relation: &Arc<Relation>) -> Result<Vec<Batch>> {
+        let mut all = self.changes.clone();
         if !self.partial.is_empty() {
             return Err(vague(relation));
         }
-        let rows: Vec<RecordBatch> = std::mem::take(&mut self.rows).into_values().flatten().collect();
+        let rows: Vec<RecordBatch> = self.rows.values().flatten().cloned().collect();
         if !rows.is_empty() {
             let rows = concat_batches(relation.columns(), &rows).map_err(unfit)?;
             all.push(Batch::inserts(relation.clone(), rows)?);

@@ -13,7 +13,7 @@ use super::order::sorts_natively;
 use super::position::{Phase, SavedKey};
 use super::readers::{Done, Job};
 use super::work::{Lane, Work};
-use super::{KeyRange, Mark, System, TableInfo, approval};
+use super::{KeyRange, Mark, System, TableInfo, approval, is_remade};
 use crate::cdc::{OnTableError, SnapshotMode};
 
 /// How often a chunk is tried before the flow begins anew.
@@ -25,6 +25,8 @@ pub(super) struct Found<M: Mark> {
     pub(super) at: M,
     /// Tables that are not captured yet.
     pub(super) new: Vec<TableInfo>,
+    /// Tables that were made anew under the name of a captured one.
+    pub(super) remade: Vec<TableInfo>,
     /// Captured tables that are not there any more.
     pub(super) gone: Vec<RelationName>,
     /// Their rows are read, not their changes alone.
@@ -158,7 +160,7 @@ impl<S: System> Work<S> {
         let is_there = |name: &RelationName| infos.iter().any(|info| info.relation.name() == name);
         let gone = names.iter().filter(|name| !is_there(name)).cloned().collect();
         let new = infos.iter().filter(|info| names.contains(info.relation.name())).cloned().collect();
-        self.found = Some(Found { at, new, gone, snapshot: true });
+        self.found = Some(Found { at, new, remade: Vec::new(), gone, snapshot: true });
         Ok(())
     }
 
@@ -192,6 +194,14 @@ impl<S: System> Work<S> {
         for info in &found.new {
             let begun = self.begun_of(info).await?;
             if self.state.tables.contains_key(info.relation.name()) { resets.push(begun) } else { fresh.push(begun) }
+        }
+        for info in &found.remade {
+            // The log may have told of it meanwhile.
+            let before = self.tables.get(info.relation.name());
+            if before.is_some_and(|before| is_remade(&before.source, &info.relation)) {
+                tracing::warn!(table = %info.relation.name(), "a table was made anew under its name: it is read anew");
+                resets.push(self.begun_of(info).await?);
+            }
         }
         let gone: Vec<RelationName> =
             found.gone.into_iter().filter(|name| self.state.tables.contains_key(name)).collect();
@@ -229,8 +239,17 @@ impl<S: System> Work<S> {
         let is_gone = |name: &&RelationName| !infos.iter().any(|info| info.relation.name() == *name);
         let gone: Vec<RelationName> = self.state.tables.keys().filter(is_gone).cloned().collect();
         let new: Vec<TableInfo> = infos.iter().filter(|info| is_new(info)).cloned().collect();
-        if !new.is_empty() || !gone.is_empty() {
-            self.found = Some(Found { at, new, gone, snapshot: true });
+        let is_running = |name: &RelationName| {
+            let phase = self.state.tables.get(name).map(|table| &table.phase);
+            matches!(phase, Some(Phase::Streaming | Phase::Snapshot { .. }))
+        };
+        let is_another = |info: &&TableInfo| {
+            let name = info.relation.name();
+            is_running(name) && self.tables.get(name).is_some_and(|before| is_remade(&before.source, &info.relation))
+        };
+        let remade: Vec<TableInfo> = infos.iter().filter(is_another).cloned().collect();
+        if !new.is_empty() || !remade.is_empty() || !gone.is_empty() {
+            self.found = Some(Found { at, new, remade, gone, snapshot: true });
         }
         Ok(())
     }

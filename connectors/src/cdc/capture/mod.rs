@@ -30,6 +30,7 @@ mod left;
 mod live;
 mod open;
 mod order;
+mod parted;
 mod position;
 mod progress;
 mod readers;
@@ -50,6 +51,6 @@ pub(crate) use scan::Scan;
 pub(crate) use settings::CaptureSettings;
 pub(crate) use source::Capture;
 pub(crate) use system::{
-    BACKFILLED, Key, KeyRange, LogBudget, LogItem, Mark, RowSink, Seen, Shown, System, TableInfo, TableReader,
-    is_wanted,
+    BACKFILLED, Key, KeyRange, LogBudget, LogItem, Mark, RowSink, Seen, Shown, System, TABLE_ID, TableInfo,
+    TableReader, is_remade, is_wanted,
 };

@@ -60,7 +60,7 @@ impl<S: System> Work<S> {
                 let (new, at) = described(&mut system).await?;
                 let state = State { log: at.clone(), entry: 0, done: 0, left: 0, tables: BTreeMap::new() };
                 let snapshot = settings.snapshot != SnapshotMode::Never;
-                (state, Some(Found { at, new, gone: Vec::new(), snapshot }))
+                (state, Some(Found { at, new, remade: Vec::new(), gone: Vec::new(), snapshot }))
             }
         };
         let mut work = Self {

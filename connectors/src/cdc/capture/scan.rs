@@ -3,8 +3,10 @@
 //! How to call it: `open`, which reads every table, and after it [`Source::position`], whose offset is the least place
 //! that can be computed. Wait until the target's cut has come there, open the target's view, then `poll` with that cut's
 //! position as `PollBudget::until` until `Finished`. A cut that is still before it is an `Unavailable` error: open the
-//! target's view again and poll again. Rows come as inserts, of tables without a key also as changes: what counts is the
-//! sum. Close it in any case: what it made at the server is taken back then. Tables that wait for a person are left out.
+//! target's view again and poll again, with a later cut. After another `Unavailable` error there is no position any more:
+//! a new scan is needed. After `Finished` it can be read again from its beginning, as of the same cut. Rows come as
+//! inserts, of tables without a key also as changes: what counts is the sum. Close it in any case: what it made at the
+//! server is taken back then. Tables that wait for a person are left out.
 //!
 //! How it works: chunks are read into a folder of its own, each with what it shows of the log. Then the log is read from
 //! before the first chunk to the cut, and the changes that a chunk does not show are applied to it, key by key.
@@ -28,7 +30,7 @@ use super::journal::{Draft, Journal};
 use super::live::with_version;
 use super::open::described;
 use super::order::sorts_natively;
-use super::position::{Phase, State, TableState};
+use super::position::{Phase, State};
 use super::readers::{Done, Job};
 use super::settings::CaptureSettings;
 use super::source::MakeSystem;
@@ -57,13 +59,18 @@ struct Work<S: System> {
     journal: Journal,
     /// Where the log is read from.
     begin: S::Mark,
+    /// Up to where it has been read.
+    at: S::Mark,
     /// The least place that can be computed.
     high: S::Mark,
     tables: Vec<Table<S>>,
     /// The table that is handed out, and what comes of it.
     next_table: usize,
     out: VecDeque<Polled>,
-    folded: bool,
+    /// The cut that the tables are as of.
+    folded: Option<Position>,
+    /// Reading the log failed half way: what is known is of no use.
+    broken: bool,
     /// Compares keys where only the database can.
     reader: S::Reader,
 }
@@ -132,16 +139,18 @@ impl<S: System> Source for Scan<S> {
     async fn poll(&mut self, budget: &PollBudget, bad: &mut BadRows) -> Result<Polled> {
         let work = self.work.as_mut().ok_or_else(|| Error::bug("poll before open"))?;
         let until = budget.until.as_ref().ok_or_else(|| Error::bug("a scan is polled with `until`"))?;
-        if !work.folded {
+        if work.folded.as_ref() != Some(until) {
             let cut: State<S::Mark> = State::parse(until)?;
             work.fold(&cut, bad).await?;
+            work.rewind();
+            work.folded = Some(until.clone());
         }
         work.next(budget.max_rows.max(1)).await
     }
 
     /// The least place that can be computed; see the module.
     fn position(&self) -> Option<Position> {
-        let work = self.work.as_ref()?;
+        let work = self.work.as_ref().filter(|work| !work.broken)?;
         let state: State<S::Mark> =
             State { log: work.high.clone(), entry: 0, done: 0, left: 0, tables: BTreeMap::new() };
         Some(state.position())
@@ -168,11 +177,13 @@ impl<S: System> Work<S> {
             system,
             journal,
             high: begin.clone(),
+            at: begin.clone(),
             begin,
             tables: Vec::new(),
             next_table: 0,
             out: VecDeque::new(),
-            folded: false,
+            folded: None,
+            broken: false,
         };
         let relations: Vec<_> = infos.iter().map(|info| info.relation.clone()).collect();
         // From here on, so that the log is kept until it is read.
@@ -221,12 +232,25 @@ impl<S: System> Work<S> {
 
     /// Reads the log up to the cut, and keeps what the chunks do not show.
     async fn fold(&mut self, cut: &State<S::Mark>, bad: &mut BadRows) -> Result<()> {
+        if self.broken {
+            return Err(Error::new(ErrorKind::Unavailable, "an earlier try to compute the tables failed half way")
+                .with_hint("verify again"));
+        }
         if !self.system.reached(&cut.log, &self.high) {
             return Err(Error::new(ErrorKind::Unavailable, "the target has not come to where the source was read yet")
                 .with_hint("let the flow run, and verify again"));
         }
-        let mut at = self.begin.clone();
-        while !self.system.reached(&at, &cut.log) {
+        for table in &self.tables {
+            // A table that is half read, or not at all, has no state that could be compared.
+            let name = table.info.relation.name();
+            let phase = cut.tables.get(name).map(|table| &table.phase);
+            if matches!(phase, None | Some(Phase::Snapshot { .. } | Phase::CatchUp { .. })) {
+                return Err(Error::new(ErrorKind::Unavailable, format!("the flow has not read all of {name} yet"))
+                    .with_hint("verify again once it has"));
+            }
+        }
+        self.broken = true;
+        while !self.system.reached(&self.at, &cut.log) {
             let budget = LogBudget {
                 max_rows: LOG_ROWS,
                 max_bytes: LOG_BYTES,
@@ -235,12 +259,12 @@ impl<S: System> Work<S> {
                 until: Some(cut.log.clone()),
             };
             match self.system.next(&budget, bad).await? {
-                LogItem::Quiet(mark) => at = mark,
+                LogItem::Quiet(mark) => self.at = mark,
                 LogItem::Rows { batches, transaction, boundary } => {
                     for batch in batches {
                         self.take(&batch, &transaction).await?;
                     }
-                    at = boundary.unwrap_or(at);
+                    self.at = boundary.unwrap_or_else(|| self.at.clone());
                 }
                 LogItem::Schema { change, .. } => return Err(changed(change.relation.name())),
                 LogItem::Failed { error, .. } => return Err(error),
@@ -248,18 +272,20 @@ impl<S: System> Work<S> {
         }
         self.tables.retain(|table| {
             let phase = cut.tables.get(table.info.relation.name()).map(|table| &table.phase);
-            !matches!(phase, None | Some(Phase::Parked { .. } | Phase::CatchUp { .. } | Phase::Failed { .. }))
+            !matches!(phase, Some(Phase::Parked { .. } | Phase::Failed { .. }))
         });
-        for table in &self.tables {
-            // A table that is half read has no state that could be compared.
-            let name = table.info.relation.name();
-            if let Some(TableState { phase: Phase::Snapshot { .. }, .. }) = cut.tables.get(name) {
-                return Err(Error::new(ErrorKind::Unavailable, format!("the snapshot of {name} is not complete"))
-                    .with_hint("verify again once it is"));
-            }
-        }
-        self.folded = true;
+        self.broken = false;
         Ok(())
+    }
+
+    /// Begins with the first table again.
+    fn rewind(&mut self) {
+        self.next_table = 0;
+        self.out.clear();
+        for table in &mut self.tables {
+            table.next_chunk = 0;
+            table.chunks.iter_mut().for_each(|chunk| chunk.next_frame = 0);
+        }
     }
 
     async fn take(&mut self, batch: &Batch, transaction: &S::Transaction) -> Result<()> {
@@ -279,7 +305,10 @@ impl<S: System> Work<S> {
             if let Some(polled) = self.out.pop_front() {
                 return Ok(polled);
             }
-            let Some(table) = self.tables.get_mut(self.next_table) else { return Ok(Polled::Finished) };
+            let Some(table) = self.tables.get_mut(self.next_table) else {
+                self.rewind();
+                return Ok(Polled::Finished);
+            };
             let relation = table.info.relation.clone();
             if table.next_chunk == 0 && table.chunks.first().is_some_and(|chunk| chunk.next_frame == 0) {
                 let announced = with_version(&relation, relation.version())?;

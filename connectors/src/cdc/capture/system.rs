@@ -144,6 +144,16 @@ pub(crate) enum LogItem<M, X> {
 /// a value that is not NULL. The table's rows are then read again as updates.
 pub(crate) const BACKFILLED: &str = "source.backfilled";
 
+/// Field metadata that tells a table from one that was made later under its name: a captured table whose columns say
+/// something else than before is emptied at the target and read anew. Systems whose log tells of it leave it out.
+pub(crate) const TABLE_ID: &str = "source.table";
+
+/// Whether a description is of another table of that name.
+pub(crate) fn is_remade(before: &Relation, now: &Relation) -> bool {
+    let id = |relation: &Relation| relation.columns().fields().first()?.metadata().get(TABLE_ID).cloned();
+    id(before).zip(id(now)).is_some_and(|(before, now)| before != now)
+}
+
 /// See the module. Calls come one at a time; a value that failed is dropped, and a new one is opened.
 #[async_trait]
 pub(crate) trait System: Send + 'static {

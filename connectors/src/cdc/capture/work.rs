@@ -14,6 +14,7 @@ use super::journal::{Journal, What};
 use super::left::Left;
 use super::live::Found;
 use super::order::{keys_of, regions};
+use super::parted::parted;
 use super::position::{Phase, State, TableState};
 use super::progress::Progress;
 use super::readers::{Edges, Readers};
@@ -327,14 +328,17 @@ impl<S: System> Work<S> {
             self.push(name, batch.clone())?;
         }
         let finished = usize::from(after.is_some());
+        let parted = if again { Vec::new() } else { parted(&batch, &found) };
+        for &row in &parted {
+            self.read_whole(name, found[row].checked_sub(finished)).await?;
+        }
         let mut regions_met = found.clone();
         regions_met.sort_unstable();
         regions_met.dedup();
         for region in regions_met {
-            let part = match found.iter().all(|other| *other == region) {
-                true => batch.clone(),
-                false => batch.select(&BooleanArray::from_iter(found.iter().map(|other| Some(*other == region))))?,
-            };
+            let is_here = |(row, other): (usize, &usize)| *other == region && !parted.contains(&row);
+            let here = BooleanArray::from_iter(found.iter().enumerate().map(|row| Some(is_here(row))));
+            let part = if here.true_count() == here.len() { batch.clone() } else { batch.select(&here)? };
             if region < finished {
                 if !again {
                     self.push(name, part)?;

@@ -30,7 +30,6 @@ pub(crate) struct RowBuilders {
     present: Vec<Option<BooleanBufferBuilder>>,
     refused: Vec<Refused>,
     dropped: Vec<Range<usize>>,
-    bytes: usize,
 }
 
 impl RowBuilders {
@@ -50,27 +49,12 @@ impl RowBuilders {
             present,
             refused: Vec::new(),
             dropped: Vec::new(),
-            bytes: 0,
         })
-    }
-
-    /// The relation whose rows are collected.
-    pub fn relation(&self) -> &Arc<Relation> {
-        &self.relation
     }
 
     /// Rows collected since the last [`Self::finish`], both halves of an update counted.
     pub fn rows(&self) -> usize {
         self.ops.len()
-    }
-
-    /// Bytes of the log that the rows took: about the memory that they take now.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn add_bytes(&mut self, bytes: usize) {
-        self.bytes += bytes;
     }
 
     /// Ends a row whose cells were appended.
@@ -114,7 +98,6 @@ impl RowBuilders {
     /// # Errors
     /// `Data` under a policy that does not let bad rows pass; `Bug`.
     pub fn finish(&mut self, bad: &mut BadRows) -> Result<Option<Batch>> {
-        self.bytes = 0;
         let ops = std::mem::take(&mut self.ops);
         let refused = std::mem::take(&mut self.refused);
         let dropped = std::mem::take(&mut self.dropped);

@@ -8,6 +8,7 @@ use super::bytes::{Bytes, Decoded, Malformed};
 use super::cell::{CellBuilder, OTHER_TYPE, Trouble};
 use super::charset::Charset;
 use super::inflate::EVENT_BYTES_MAX;
+use super::missing::Missing;
 use super::table_map::Packing;
 use super::temporal::{self, DateForm};
 use super::{decimal, jsonb, network};
@@ -36,6 +37,8 @@ pub(super) struct Column {
     pub packing: Packing,
     pub conversion: Conversion,
     pub nullable: bool,
+    /// What it holds where an inserted row leaves it out.
+    pub missing: Missing,
 }
 
 /// Space that is used again for each value.

@@ -60,15 +60,6 @@ impl MysqlGtidSet {
         self.add_range(gtid.source.clone(), (gtid.number, gtid.number));
     }
 
-    /// Adds every transaction of another set.
-    pub fn add_all(&mut self, other: &Self) {
-        for (source, ranges) in &other.0 {
-            for range in ranges {
-                self.add_range(source.clone(), *range);
-            }
-        }
-    }
-
     /// Adds the numbers `first..=last` of one source; nothing when the range is empty.
     pub fn add_range(&mut self, source: GtidSource, (first, last): Range) {
         if first == 0 || first > last {
@@ -99,34 +90,9 @@ impl MysqlGtidSet {
         })
     }
 
-    /// The transactions of this set that are not in `other`.
-    pub fn without(&self, other: &Self) -> Self {
-        let mut left = Self::default();
-        for (source, ranges) in &self.0 {
-            let taken = other.0.get(source).map_or(&[][..], Vec::as_slice);
-            for &(mut first, last) in ranges {
-                for &(from, to) in taken {
-                    if to < first || from > last {
-                        continue;
-                    }
-                    left.add_range(source.clone(), (first, from.saturating_sub(1)));
-                    first = to.saturating_add(1);
-                }
-                left.add_range(source.clone(), (first, last));
-            }
-        }
-        left
-    }
-
     /// Every source with its ranges, both ends in the set, in order.
     pub fn sources(&self) -> impl Iterator<Item = (&GtidSource, &[(u64, u64)])> {
         self.0.iter().map(|(source, ranges)| (source, ranges.as_slice()))
-    }
-
-    /// How many transactions are in the set.
-    pub fn count(&self) -> u64 {
-        let lengths = self.0.values().flatten().map(|(first, last)| (last - first).saturating_add(1));
-        lengths.fold(0, u64::saturating_add)
     }
 }
 

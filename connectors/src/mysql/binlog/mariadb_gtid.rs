@@ -58,15 +58,6 @@ impl MariadbGtidPos {
         self.0.insert(gtid.domain, gtid);
     }
 
-    /// Moves on to the later of both in each domain.
-    pub fn add_all(&mut self, other: &Self) {
-        for gtid in other.0.values() {
-            if !self.contains(gtid) {
-                self.add(*gtid);
-            }
-        }
-    }
-
     /// True when the position is at or behind `gtid` in its domain.
     pub fn contains(&self, gtid: &MariadbGtid) -> bool {
         self.0.get(&gtid.domain).is_some_and(|last| last.sequence >= gtid.sequence)
@@ -75,16 +66,6 @@ impl MariadbGtidPos {
     /// True when `other` is at or behind this position in every domain.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.values().all(|gtid| other.contains(gtid))
-    }
-
-    /// The last GTID of a domain.
-    pub fn last(&self, domain: u32) -> Option<MariadbGtid> {
-        self.0.get(&domain).copied()
-    }
-
-    /// The last GTID of each domain, by domain.
-    pub fn gtids(&self) -> impl Iterator<Item = &MariadbGtid> {
-        self.0.values()
     }
 }
 

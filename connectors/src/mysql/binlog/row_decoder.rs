@@ -8,6 +8,7 @@ use super::builders::RowBuilders;
 use super::bytes::{Bytes, Decoded, Malformed, bit};
 use super::cell::Trouble;
 use super::convert::{Column, skip};
+use super::missing::Missing;
 use super::rows_event::{RowsEvent, RowsKind};
 use super::shape;
 use super::table_map::TableMap;
@@ -16,7 +17,11 @@ use crate::mysql::rows::ZeroDates;
 /// Decodes rows of one table, as one TABLE_MAP event lays them out, into rows of its relation.
 #[derive(Debug)]
 pub(crate) struct RowDecoder {
+    /// The relation's name, for people.
+    table: String,
     columns: Vec<Column>,
+    /// The columns' names, for people.
+    names: Vec<String>,
     /// The relation's key.
     key: Vec<usize>,
     /// The body of the table map, without the table's number, which changes.
@@ -47,7 +52,8 @@ impl RowDecoder {
         let map = TableMap::parse(table_map)?;
         let columns = shape::columns(relation, &map, zero_dates)?;
         let layout = table_map.get(TABLE_ID_BYTES..).unwrap_or_default().to_vec();
-        Ok(Self { columns, key: relation.key().to_vec(), layout })
+        let names = relation.columns().fields().iter().map(|field| field.name().clone()).collect();
+        Ok(Self { table: relation.name().to_string(), columns, names, key: relation.key().to_vec(), layout })
     }
 
     /// True when another TABLE_MAP event lays the table out in the same way, so that this decoder serves its rows.
@@ -58,11 +64,11 @@ impl RowDecoder {
     /// Appends the rows of an event; `position` names it to a person (`binlog.000003:1234`) where a row is bad. Returns
     /// how many rows were appended, both halves of an update counted.
     ///
-    /// Whole rows give pairs of old and new. Where the log lacks columns (`binlog_row_image`), those are absent; an
-    /// update is the new row alone then, unless its key changed or there is no key to find it by.
+    /// Whole rows give pairs of old and new. Where the log lacks columns (`binlog_row_image`), an inserted row gets their
+    /// defaults, and elsewhere they are absent; an update is the new row alone then, unless its key changed or there is no key to find it by.
     ///
     /// # Errors
-    /// `Data` when the event cannot be read; `Config` for changes inside JSON documents (`binlog_row_value_options`).
+    /// `Data` when the event cannot be read, or lacks a column whose default is not known; `Config` for changes inside JSON documents (`binlog_row_value_options`).
     /// The builders are of no use then.
     pub fn decode(&self, event: &RowsEvent<'_>, into: &mut RowBuilders, position: &dyn Display) -> Result<usize> {
         if event.columns != self.columns.len() || into.columns.len() != self.columns.len() {
@@ -80,7 +86,6 @@ impl RowDecoder {
             RowsKind::Update => is_whole(event.before) && is_whole(event.after),
             RowsKind::PartialUpdate => false,
         };
-        into.add_bytes(event.rows.len());
         if all_whole {
             while !bytes.is_empty() {
                 self.decode_whole(event.kind, &mut bytes, into, position)?;
@@ -164,7 +169,7 @@ impl RowDecoder {
             self.scan(event.after, bytes, after)?;
         }
         let (bad, rows) = match event.kind {
-            RowsKind::Insert => (self.append_cells(after, Op::Insert, into)?, 1),
+            RowsKind::Insert => (self.append_inserted(after, into)?, 1),
             RowsKind::Delete => (self.append_cells(before, Op::Delete, into)?, 1),
             RowsKind::Update | RowsKind::PartialUpdate => {
                 for (new, old) in after.iter_mut().zip(before.iter()) {
@@ -211,10 +216,37 @@ impl RowDecoder {
         Ok(())
     }
 
+    /// An inserted row is whole whatever the log leaves out of it: what is absent is the column's default.
+    fn append_inserted(&self, cells: &[Cell<'_>], into: &mut RowBuilders) -> Result<Bad> {
+        let unknown =
+            |(column, cell): (&Column, &Cell<'_>)| *cell == Cell::Absent && column.missing == Missing::Unknown;
+        if let Some(i) = self.columns.iter().zip(cells).position(unknown) {
+            return Err(self.left_out(i));
+        }
+        self.append_cells(cells, Op::Insert, into)
+    }
+
+    fn left_out(&self, column: usize) -> Error {
+        let name = self.names.get(column).map_or("", String::as_str);
+        Error::new(
+            ErrorKind::Data,
+            format!(
+                "the binary log has an inserted row of {} without column {name}, whose default is not a constant",
+                self.table
+            ),
+        )
+        .with_setting("binlog_row_image")
+        .with_hint(
+            "SET GLOBAL binlog_row_image='FULL'; (binlog_row_image = FULL in the [mysqld] section of my.cnf) and end the \
+             connections that were made before; then reset the flow, so that the row is read again",
+        )
+    }
+
     fn append_cells(&self, cells: &[Cell<'_>], op: Op, into: &mut RowBuilders) -> Result<Bad> {
         let mut bad = None;
         for (i, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
             let appended = match cell {
+                Cell::Absent if op == Op::Insert => column.missing.append(&mut into.columns[i]),
                 Cell::Absent => {
                     into.append_absent(i, column.nullable);
                     Ok(())

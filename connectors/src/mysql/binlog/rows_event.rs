@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{Bytes, Decoded, Malformed};
+use super::bytes::{Bytes, Decoded, Malformed, bit};
 use super::inflate::inflate;
 use super::kind;
 
@@ -59,16 +59,8 @@ fn form(event_type: u8) -> Option<(RowsKind, u8, bool)> {
 }
 
 /// True for the types of events that hold rows.
-pub(crate) fn is_rows(event_type: u8) -> bool {
+pub(super) fn is_rows(event_type: u8) -> bool {
     form(event_type).is_some()
-}
-
-/// The table of an event with rows, so that rows of other tables are passed over without a look.
-///
-/// # Errors
-/// When the bytes are too few.
-pub(crate) fn table_id_of(body: &[u8]) -> Decoded<u64> {
-    Bytes(body).u48()
 }
 
 impl<'a> RowsEvent<'a> {
@@ -102,6 +94,11 @@ impl<'a> RowsEvent<'a> {
     /// True for the event that holds nothing and only ends a statement.
     pub fn is_dummy(&self) -> bool {
         self.table_id == DUMMY_TABLE_ID && self.rows.is_empty()
+    }
+
+    /// True for an update whose new rows lack columns.
+    pub fn is_partial_update(&self) -> bool {
+        self.kind == RowsKind::Update && !(0..self.columns).all(|i| bit(self.after, i))
     }
 
     /// Bytes of the rows, decompressed.

@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use super::charset::Charset;
 use super::convert::{Column, Conversion};
+use super::missing::Missing;
 use super::table_map::{Packing, TableMap};
 use super::temporal::DateForm;
 use crate::mysql::column_type::{SOURCE_CHARSET, SOURCE_TYPE, base};
@@ -32,7 +33,12 @@ pub(super) fn columns(relation: &Relation, map: &TableMap, zero_dates: ZeroDates
         if is_other_sign(field, map.metadata.unsigned.get(i).copied().flatten()) {
             return Err(disagree(relation, format!("another sign of column {} than is known", field.name())));
         }
-        columns.push(Column { packing: map.columns[i], conversion, nullable: field.is_nullable() });
+        columns.push(Column {
+            packing: map.columns[i],
+            conversion,
+            nullable: field.is_nullable(),
+            missing: Missing::of(field, zero_dates),
+        });
     }
     Ok(columns)
 }

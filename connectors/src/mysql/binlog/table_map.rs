@@ -2,7 +2,7 @@
 
 use aqueduct_model::Result;
 
-use super::bytes::{Bytes, Decoded, Malformed, bit};
+use super::bytes::{Bytes, Decoded, Malformed};
 use super::table_metadata::{self, TableMetadata};
 
 /// The most columns that a table of either server can have is 4,096; a few more are let pass.
@@ -65,8 +65,6 @@ pub(crate) struct TableMap {
     pub table: String,
     /// The columns' packing, in the table's order.
     pub columns: Vec<Packing>,
-    /// A bit per column that may be NULL.
-    nullable: Vec<u8>,
     /// What the server adds with `binlog_row_metadata`.
     pub metadata: TableMetadata,
 }
@@ -110,14 +108,10 @@ impl TableMap {
         let types = bytes.take(count)?;
         let mut type_metadata = Bytes(bytes.packed_bytes()?);
         let columns = types.iter().map(|&number| packing(number, &mut type_metadata)).collect::<Decoded<Vec<_>>>()?;
-        let nullable = bytes.take(count.div_ceil(8))?.to_vec();
+        // A bit per column that may be NULL; relations know it.
+        bytes.take(count.div_ceil(8))?;
         let metadata = table_metadata::parse(bytes.rest(), &columns)?;
-        Ok(Self { table_id, database, table, columns, nullable, metadata })
-    }
-
-    /// True when the column may be NULL.
-    pub fn is_nullable(&self, column: usize) -> bool {
-        bit(&self.nullable, column)
+        Ok(Self { table_id, database, table, columns, metadata })
     }
 }
 

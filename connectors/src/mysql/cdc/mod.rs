@@ -26,5 +26,5 @@ mod transaction;
 mod wire;
 
 pub use settings::Cascade;
-pub(crate) use settings::{DEFAULT_HEARTBEAT, MysqlSettings};
+pub(crate) use settings::MysqlSettings;
 pub(crate) use system::MysqlSystem;

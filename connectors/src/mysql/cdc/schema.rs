@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use aqueduct_model::{Change, Error, ErrorKind, Relation, RelationName, Result, SchemaChange};
 
+use super::settings::{Cascade, MysqlSettings};
 use super::tables::Tables;
 use crate::cdc::capture::is_wanted;
 use crate::mysql::binlog::Query;
 use crate::mysql::ddl::{
     ApplySettings, CharsetDefault, Dialect, Effect, KnownTables, Statement, TableDdl, apply, difference, parse,
 };
-use crate::mysql::rows::ZeroDates;
+use crate::mysql::rows::{ZeroDates, quoted, table_name};
 use crate::mysql::server::Server;
 
 /// How the tables are called that online schema changes work with (gh-ost; pt-online-schema-change).
@@ -26,6 +27,9 @@ pub(super) struct Schemas {
     zero_dates: ZeroDates,
     /// What texts of new tables have, by database.
     charsets: HashMap<String, CharsetDefault>,
+    cascade: Cascade,
+    /// The server logs what foreign keys do.
+    logs_cascades: bool,
     /// Tables that are not captured, and whose shape the log told.
     remembered: BTreeMap<RelationName, Arc<Relation>>,
 }
@@ -52,15 +56,18 @@ fn is_ghost(table: &str) -> bool {
 }
 
 impl Schemas {
-    pub fn new(
-        patterns: Vec<String>,
-        zero_dates: ZeroDates,
-        server: &Server,
-        charsets: HashMap<String, CharsetDefault>,
-    ) -> Self {
+    pub fn new(settings: &MysqlSettings, server: &Server, charsets: HashMap<String, CharsetDefault>) -> Self {
         let lower_case_names = server.setting("lower_case_table_names").is_some_and(|value| value != "0");
         let dialect = Dialect { lower_case_names, ..Dialect::of_server(&server.version_text) };
-        Self { patterns, dialect, zero_dates, charsets, remembered: BTreeMap::new() }
+        Self {
+            patterns: settings.tables.clone(),
+            dialect,
+            zero_dates: settings.zero_dates,
+            charsets,
+            cascade: settings.cascade,
+            logs_cascades: server.logs_cascades(),
+            remembered: BTreeMap::new(),
+        }
     }
 
     /// Reads a statement as the session that ran it meant it.
@@ -106,13 +113,14 @@ impl Schemas {
             let known = Known { schemas: self, tables };
             apply(ddl, &known, &settings)?
         };
-        let mut replaced = Vec::new();
-        if let Some(replacement) = self.replaced_by_ghost(tables, ddl) {
-            replaced = self.take_ghost(tables, &replacement, &sql)?;
-        }
+        let replacement = self.replaced_by_ghost(tables, ddl);
+        let replaced = match &replacement {
+            Some(replacement) => self.take_ghost(tables, replacement, &sql)?,
+            None => Vec::new(),
+        };
         let mut outcomes = Vec::new();
         for effect in effects {
-            outcomes.extend(self.take(tables, effect, ddl, !replaced.is_empty())?);
+            outcomes.extend(self.take(tables, effect, ddl, replacement.is_some())?);
         }
         outcomes.extend(replaced);
         Ok(outcomes)
@@ -194,6 +202,7 @@ impl Schemas {
                 });
                 Ok(Some(Outcome::Ask(name, renamed.unwrap_or(Change::CreateTable))))
             }
+            Effect::Cascades { table, key } => Ok(self.take_cascade(tables, table, key)),
             Effect::MovesRows { table, what } => {
                 if tables.get(&table).is_none() {
                     return Ok(None);
@@ -207,6 +216,29 @@ impl Schemas {
                 Ok(Some(Outcome::Failed(table, error)))
             }
         }
+    }
+
+    /// A captured table's rows change from now on without the log telling.
+    fn take_cascade(&self, tables: &mut Tables, table: RelationName, key: Option<String>) -> Option<Outcome> {
+        tables.get(&table).filter(|_| !self.logs_cascades)?;
+        let name = table_name(&table);
+        let (shown, fix) = match &key {
+            Some(key) => (format!(" {key}"), format!("ALTER TABLE {name} DROP FOREIGN KEY {};", quoted(key))),
+            None => {
+                (String::new(), format!("SHOW CREATE TABLE {name}; and ALTER TABLE {name} DROP FOREIGN KEY its name;"))
+            }
+        };
+        let what = format!("{table} got a foreign key{shown} whose cascades the binary log does not hold");
+        if self.cascade == Cascade::Warn {
+            tracing::warn!(fix, "{what}");
+            return None;
+        }
+        tables.remove(&table);
+        let hint = format!(
+            "{fix} then read the table again: take it out of `tables`, start the flow, and put it in again; or set \
+             `cascade: warn` to miss those changes"
+        );
+        Some(Outcome::Failed(table, Error::new(ErrorKind::Data, what).with_setting("cascade").with_hint(hint)))
     }
 
     fn take_change(

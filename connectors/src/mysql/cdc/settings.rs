@@ -8,9 +8,6 @@ use serde::Deserialize;
 use crate::mysql::address::Address;
 use crate::mysql::rows::ZeroDates;
 
-/// How often the server says that it is still there when nothing happens.
-pub(crate) const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
-
 /// What becomes of foreign keys with ON DELETE or ON UPDATE CASCADE or SET NULL: MariaDB, and MySQL before 9.6, do not
 /// write to the binary log what they do to the child table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]

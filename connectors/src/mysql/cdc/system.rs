@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aqueduct_model::{BadRows, Error, ErrorKind, Relation, RelationName, Result};
+use aqueduct_model::{BadRows, Change, Error, ErrorKind, Relation, RelationName, Result, SchemaChange};
 use async_trait::async_trait;
 use mysql_async::Conn;
 use tokio::time::Instant;
@@ -116,6 +116,21 @@ impl MysqlSystem {
         self.streaming()?.answer(relation)
     }
 
+    /// A table that appears is looked at as those are that are there at the start.
+    async fn check_new_table(&mut self, item: &LogItem<MysqlMark, TransactionId>) -> Result<()> {
+        let LogItem::Schema { change: SchemaChange { relation, change, .. }, .. } = item else { return Ok(()) };
+        if !matches!(change, Change::CreateTable | Change::RenameTable { .. }) {
+            return Ok(());
+        }
+        let (settings, name) = (self.settings.clone(), relation.name().clone());
+        if !is_captured(&settings.tables, &name) {
+            return Ok(());
+        }
+        let (control, server) = self.connected()?;
+        let server = server.clone();
+        doctor::verdict(&doctor::cascades(control, &server, &settings, &[name]).await?)
+    }
+
     /// Warns when what comes next is about to be deleted.
     fn warn_of_expiry(&mut self) {
         let Some((server, stream)) = self.server.as_ref().zip(self.stream.as_ref()) else { return };
@@ -201,7 +216,7 @@ impl System for MysqlSystem {
         let statements = self.statements(&server, &resumption);
         let wire = Wire::open(&self.settings.address, &statements, self.server_id, &resumption.from).await?;
         let log = Log::new(wire, self.settings.heartbeat);
-        let schemas = Schemas::new(self.settings.tables.clone(), self.settings.zero_dates, &server, charsets);
+        let schemas = Schemas::new(&self.settings, &server, charsets);
         self.stream = Some(Stream::new(log, captured, schemas, server.identity(), from)?);
         Ok(())
     }
@@ -220,7 +235,10 @@ impl System for MysqlSystem {
         loop {
             let stream = self.streaming()?;
             match stream.next(budget, bad).await {
-                Ok(Some(item)) => return Ok(item),
+                Ok(Some(item)) => {
+                    self.check_new_table(&item).await?;
+                    return Ok(item);
+                }
                 Ok(None) => self.answer().await?,
                 Err(WireError::Broken(error)) => return Err(error),
                 Err(WireError::Refused(refusal)) => {

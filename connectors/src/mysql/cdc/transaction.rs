@@ -36,6 +36,8 @@ pub(super) struct Open {
     pub savepoints: Vec<(String, RowsSoFar)>,
     /// Microseconds since 1970; 0 where the log does not say.
     pub committed_us: u64,
+    /// The statement whose rows come is a REPLACE.
+    pub replaces: bool,
 }
 
 /// An XA transaction that does not fit into memory.

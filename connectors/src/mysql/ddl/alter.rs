@@ -2,10 +2,11 @@
 
 use aqueduct_model::RelationName;
 
-use super::column::{ColumnDefinition, Place, column_definition, place};
+use super::column::{ColumnDefinition, Place, column_definition, default_expression, place};
 use super::column_type::charset_name;
 use super::create::{Definition, KeyDefinition, charset_option, key_definition};
 use super::cursor::Cursor;
+use crate::mysql::column_default::ColumnDefault;
 
 /// One part of an ALTER TABLE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub(crate) enum AlterAction {
     RenameColumn {
         from: String,
         to: String,
+    },
+    SetDefault {
+        column: String,
+        default: ColumnDefault,
     },
     RenameTable {
         to: RelationName,
@@ -51,6 +56,10 @@ pub(crate) enum AlterAction {
     },
     DropIndex {
         name: String,
+    },
+    /// A foreign key by which rows change when those of another table do.
+    AddCascade {
+        name: Option<String>,
     },
     /// Rows come or go without being in the log: a partition is dropped, truncated or exchanged, a tablespace imported.
     MovesRows {
@@ -115,6 +124,10 @@ fn alter_item(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<(
         actions.push(AlterAction::ConvertCharset { charset, collation });
         return Some(());
     }
+    if item.is("ALTER") {
+        actions.push(alter_column(*item).unwrap_or(AlterAction::Other));
+        return Some(());
+    }
     if let Some(action) = moves_rows(item) {
         actions.push(action);
         return Some(());
@@ -123,13 +136,27 @@ fn alter_item(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<(
     Some(())
 }
 
+/// `ALTER c SET DEFAULT …` and `ALTER c DROP DEFAULT`. `None` for what is about indexes, constraints and visibility.
+fn alter_column(mut item: Cursor<'_>) -> Option<AlterAction> {
+    item.eat("ALTER");
+    item.eat("COLUMN");
+    item.eat_all(&["IF", "EXISTS"]);
+    let column = item.name()?;
+    let default = if item.eat_all(&["SET", "DEFAULT"]) {
+        default_expression(&mut item)
+    } else if item.eat_all(&["DROP", "DEFAULT"]) {
+        ColumnDefault::Null
+    } else {
+        return None;
+    };
+    Some(AlterAction::SetDefault { column, default })
+}
+
 /// Table options, one behind the other without commas.
 fn options(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) {
     let mut options = Definition::default();
-    // `ALTER COLUMN c SET DEFAULT …` and `ALTER INDEX …` name no option.
-    let is_alter = item.is("ALTER");
     while !item.is_at_end() {
-        if is_alter || !charset_option(item, &mut options) {
+        if !charset_option(item, &mut options) {
             item.next();
         }
     }
@@ -159,6 +186,10 @@ fn add(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<()> {
                 actions.push(AlterAction::AddUnique { name, columns });
                 return Some(());
             }
+            Some(KeyDefinition::Cascade(name)) => {
+                actions.push(AlterAction::AddCascade { name });
+                return Some(());
+            }
             Some(KeyDefinition::Other) => {
                 actions.push(AlterAction::Other);
                 return Some(());
@@ -176,6 +207,7 @@ fn add(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<()> {
         match key_definition(&mut one)? {
             Some(KeyDefinition::Primary(columns)) => actions.push(AlterAction::AddPrimaryKey { columns }),
             Some(KeyDefinition::Unique(name, columns)) => actions.push(AlterAction::AddUnique { name, columns }),
+            Some(KeyDefinition::Cascade(name)) => actions.push(AlterAction::AddCascade { name }),
             Some(KeyDefinition::Other) => actions.push(AlterAction::Other),
             None => add_column(&mut one, if_not_exists, actions)?,
         }
@@ -186,6 +218,9 @@ fn add(item: &mut Cursor<'_>, actions: &mut Vec<AlterAction>) -> Option<()> {
 fn add_column(item: &mut Cursor<'_>, if_not_exists: bool, actions: &mut Vec<AlterAction>) -> Option<()> {
     let column = column_definition(item)?;
     let place = place(item)?;
+    if column.cascades {
+        actions.push(AlterAction::AddCascade { name: None });
+    }
     let (name, is_primary, is_unique) = (column.name.clone(), column.primary_key, column.unique);
     actions.push(AlterAction::AddColumn { column, place, if_not_exists });
     if is_primary {

@@ -43,6 +43,12 @@ pub(crate) enum Effect {
     /// A table of that name exists now, but the log does not say what its columns are: LIKE or RENAME of an unknown
     /// table, CREATE … SELECT. The server has to be asked.
     Undescribed(RelationName),
+    /// A table got a foreign key by which the server changes its rows, which older servers do not log.
+    Cascades {
+        table: RelationName,
+        /// The key's name, where the statement gives one.
+        key: Option<String>,
+    },
     /// Rows came or went that are not in the log.
     MovesRows {
         table: RelationName,
@@ -196,6 +202,9 @@ impl Work<'_> {
                 let moves = tables.into_iter().flatten().cloned().map(|table| Effect::MovesRows { table, what });
                 self.effects.extend(moves);
             }
+            if let AlterAction::AddCascade { name } = action {
+                self.effects.push(Effect::Cascades { table: table.clone(), key: name.clone() });
+            }
         }
         if let Some(relation) = self.relation(table) {
             let mut layout = Layout::of(&relation);
@@ -259,6 +268,7 @@ pub(super) fn field(
         charset: text.charset,
         collation: text.collation,
         generated: column.generated.map(str::to_owned),
+        default: column.default.clone(),
     };
     spec.field(settings.zero_dates)
 }

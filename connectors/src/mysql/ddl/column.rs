@@ -1,8 +1,11 @@
 //! Definitions of columns.
 
 use super::column_type::{DeclaredType, declared_type};
+use super::create::cascades;
 use super::cursor::Cursor;
-use super::lexer::Token;
+use super::lexer::{Dialect, Token, tokens};
+use crate::mysql::column_default::ColumnDefault;
+use crate::mysql::column_type::base;
 
 /// A column as CREATE or ALTER defines it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub(crate) struct ColumnDefinition {
     pub unique: bool,
     /// `virtual` or `stored`.
     pub generated: Option<&'static str>,
+    pub default: ColumnDefault,
+    /// It names a foreign key (MariaDB) by which the server changes rows of this table.
+    pub cascades: bool,
 }
 
 /// Where ALTER puts a column.
@@ -37,16 +43,21 @@ pub(super) fn column_definition(cursor: &mut Cursor<'_>) -> Option<ColumnDefinit
         column.unique = true;
         column.fills_rows = true;
     }
-    let mut default = None;
+    let mut fills = None;
     while !cursor.is_at_end() && !is_place(cursor) {
-        attribute(cursor, &mut column, &mut default)?;
+        attribute(cursor, &mut column, &mut fills)?;
     }
     // Without a default, NOT NULL gives old rows the zero of the type.
-    column.fills_rows |= match default {
+    column.fills_rows |= match fills {
         Some(is_value) => is_value,
         None => !column.nullable,
     };
     column.fills_rows |= column.generated.is_some();
+    // A TIMESTAMP that does not say may have one, by the server's settings.
+    let is_settled = fills.is_some() || base(&column.declared.text) != "timestamp";
+    if column.generated.is_some() || !is_settled {
+        column.default = ColumnDefault::Computed;
+    }
     Some(column)
 }
 
@@ -65,15 +76,16 @@ pub(super) fn place(cursor: &mut Cursor<'_>) -> Option<Option<Place>> {
     Some(None)
 }
 
-/// Reads one attribute; those that change no values are passed. `default` becomes true for one that is not NULL.
-fn attribute(cursor: &mut Cursor<'_>, column: &mut ColumnDefinition, default: &mut Option<bool>) -> Option<()> {
+/// Reads one attribute; those that change no values are passed. `fills` becomes true for a default that is not NULL.
+fn attribute(cursor: &mut Cursor<'_>, column: &mut ColumnDefinition, fills: &mut Option<bool>) -> Option<()> {
     if cursor.eat_all(&["NOT", "NULL"]) {
         column.nullable = false;
     } else if cursor.eat("NULL") {
         column.nullable = true;
+        fills.get_or_insert(false);
     } else if cursor.eat("DEFAULT") {
-        *default = Some(!cursor.is("NULL"));
-        expression(cursor);
+        *fills = Some(!cursor.is("NULL"));
+        column.default = default_expression(cursor);
     } else if cursor.eat("AUTO_INCREMENT") {
         column.fills_rows = true;
     } else if cursor.eat_all(&["ON", "UPDATE"]) {
@@ -95,6 +107,8 @@ fn attribute(cursor: &mut Cursor<'_>, column: &mut ColumnDefinition, default: &m
     } else if cursor.eat("REFERENCES") {
         cursor.table()?;
         cursor.parentheses();
+        // MySQL passes over a reference that stands with a column.
+        column.cascades = cascades_here(*cursor) && cursor.dialect.mariadb;
     } else if cursor.eat("CHECK") {
         cursor.parentheses()?;
     } else if cursor.eat_all(&["GENERATED", "ALWAYS"]) {
@@ -106,6 +120,51 @@ fn attribute(cursor: &mut Cursor<'_>, column: &mut ColumnDefinition, default: &m
         cursor.next();
     }
     Some(())
+}
+
+/// The default that SQL text stands for.
+pub(crate) fn default_value(sql: &str, dialect: Dialect) -> ColumnDefault {
+    let tokens = tokens(sql, dialect);
+    let mut cursor = Cursor { tokens: &tokens, dialect, database: "" };
+    let default = default_expression(&mut cursor);
+    if cursor.is_at_end() { default } else { ColumnDefault::Computed }
+}
+
+/// Reads the expression behind DEFAULT.
+pub(super) fn default_expression(cursor: &mut Cursor<'_>) -> ColumnDefault {
+    let first = cursor.tokens;
+    expression(cursor);
+    let own = &first[..first.len() - cursor.tokens.len()];
+    literal(own).unwrap_or(ColumnDefault::Computed)
+}
+
+fn literal(tokens: &[Token]) -> Option<ColumnDefault> {
+    let (sign, unsigned) = match tokens {
+        [Token::Symbol('-'), rest @ ..] => ("-", rest),
+        [Token::Symbol('+'), rest @ ..] => ("", rest),
+        rest => ("", rest),
+    };
+    let number = |text: String| Some(ColumnDefault::Number(format!("{sign}{text}")));
+    match unsigned {
+        [Token::Number(whole)] => number(whole.clone()),
+        [Token::Number(whole), Token::Symbol('.'), Token::Number(fraction)] => number(format!("{whole}.{fraction}")),
+        _ if unsigned.len() < tokens.len() => None,
+        [Token::Text(text)] => Some(ColumnDefault::Text(text.clone())),
+        [Token::Word(word)] if word.eq_ignore_ascii_case("NULL") => Some(ColumnDefault::Null),
+        [Token::Word(word)] if word.eq_ignore_ascii_case("TRUE") => number("1".to_owned()),
+        [Token::Word(word)] if word.eq_ignore_ascii_case("FALSE") => number("0".to_owned()),
+        [Token::Word(word), Token::Text(digits)] if word.eq_ignore_ascii_case("b") => {
+            Some(ColumnDefault::Bits(digits.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// True when the actions of a reference change rows.
+fn cascades_here(mut cursor: Cursor<'_>) -> bool {
+    while cursor.eat_any(&["MATCH", "FULL", "PARTIAL", "SIMPLE"]) {}
+    let is_action = cursor.is("ON") && (cursor.is_nth(1, "DELETE") || cursor.is_nth(1, "UPDATE"));
+    is_action && cascades(&mut cursor)
 }
 
 /// Passes a default: a literal, a function with its arguments, or an expression in parentheses.

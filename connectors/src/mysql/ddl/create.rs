@@ -59,7 +59,8 @@ fn table_item(item: &mut Cursor<'_>, definition: &mut Definition) -> Option<()> 
         match key {
             KeyDefinition::Primary(columns) => definition.primary_key = columns,
             KeyDefinition::Unique(name, columns) => definition.unique.push((name, columns)),
-            KeyDefinition::Other => {}
+            // The server is asked about a new table's foreign keys.
+            KeyDefinition::Cascade(_) | KeyDefinition::Other => {}
         }
         return Some(());
     }
@@ -77,6 +78,8 @@ fn table_item(item: &mut Cursor<'_>, definition: &mut Definition) -> Option<()> 
 pub(super) enum KeyDefinition {
     Primary(Vec<String>),
     Unique(Option<String>, Vec<String>),
+    /// A foreign key with its name, by which the server changes rows of this table when it changes another's.
+    Cascade(Option<String>),
     Other,
 }
 
@@ -96,12 +99,38 @@ pub(super) fn key_definition(cursor: &mut Cursor<'_>) -> Option<Option<KeyDefini
         let own_name = index_head(cursor)?;
         return Some(Some(KeyDefinition::Unique(own_name.or(name), cursor.key_columns()?)));
     }
+    if cursor.is("FOREIGN") && cursor.is_nth(1, "KEY") {
+        return Some(Some(foreign_key(cursor, name)));
+    }
     // PERIOD and VECTOR are names of columns, too.
     let is_vector = cursor.is("VECTOR") && (cursor.is_nth(1, "INDEX") || cursor.is_nth(1, "KEY"));
     let is_period = cursor.is("PERIOD") && cursor.is_nth(1, "FOR");
     let is_index = cursor.is_any(&["INDEX", "KEY", "FULLTEXT", "SPATIAL"]) || is_vector;
     let is_other = cursor.is_any(&["FOREIGN", "CHECK"]) || is_period;
     Some((is_index || is_other || name.is_some()).then_some(KeyDefinition::Other))
+}
+
+/// Reads `FOREIGN KEY [name] (…) REFERENCES t (…) actions`.
+fn foreign_key(cursor: &mut Cursor<'_>, name: Option<String>) -> KeyDefinition {
+    cursor.eat_all(&["FOREIGN", "KEY"]);
+    cursor.eat_all(&["IF", "NOT", "EXISTS"]);
+    let own_name = if cursor.is_symbol('(') { None } else { cursor.name() };
+    if cascades(cursor) { KeyDefinition::Cascade(name.or(own_name)) } else { KeyDefinition::Other }
+}
+
+/// True when an ON DELETE or ON UPDATE comes that changes rows; passes everything.
+pub(super) fn cascades(cursor: &mut Cursor<'_>) -> bool {
+    let mut found = false;
+    while !cursor.is_at_end() {
+        let is_action = cursor.eat_all(&["ON", "DELETE"]) || cursor.eat_all(&["ON", "UPDATE"]);
+        if !is_action {
+            cursor.next();
+        } else if cursor.is("CASCADE") || cursor.is("SET") && (cursor.is_nth(1, "NULL") || cursor.is_nth(1, "DEFAULT"))
+        {
+            found = true;
+        }
+    }
+    found
 }
 
 /// Passes an index's name and type, in any order.

@@ -11,7 +11,7 @@ use super::apply::{ApplySettings, PRIMARY, SOURCE_KEY, field, is_same, unmarked}
 use super::charset::CharsetDefault;
 use super::column::{ColumnDefinition, Place};
 use crate::cdc::capture::BACKFILLED;
-use crate::mysql::column_type::{SOURCE_CHARSET, SOURCE_COLLATION};
+use crate::mysql::column_type::{SOURCE_CHARSET, SOURCE_COLLATION, SOURCE_TYPE};
 
 /// A column, and which of the table's old ones it was.
 #[derive(Debug, Clone)]
@@ -77,6 +77,15 @@ impl Layout {
                     let in_key = self.key.contains(&before);
                     self.columns[i].field = field(column, &default, in_key, settings);
                     self.rename_in_key(&before, &column.name);
+                }
+            }
+            AlterAction::SetDefault { column, default } => {
+                if let Some(i) = self.by_old_name(column) {
+                    let field = &self.columns[i].field;
+                    let mut metadata = field.metadata().clone();
+                    let source_type = metadata.get(SOURCE_TYPE).cloned().unwrap_or_default();
+                    default.keep(&source_type, &mut metadata);
+                    self.columns[i].field = field.clone().with_metadata(metadata);
                 }
             }
             AlterAction::RenameColumn { from, to } => {
@@ -154,13 +163,8 @@ impl Layout {
     }
 
     fn added(&self, column: &ColumnDefinition, settings: &ApplySettings<'_>) -> Field {
-        let mut field = field(column, &self.default_charset(), false, settings);
-        if column.fills_rows {
-            let mut metadata = field.metadata().clone();
-            metadata.insert(BACKFILLED.to_owned(), "true".to_owned());
-            field = field.with_metadata(metadata);
-        }
-        field
+        let field = field(column, &self.default_charset(), false, settings);
+        if column.fills_rows { backfilled(field) } else { field }
     }
 
     fn insert(&mut self, column: Column, place: Option<&Place>) -> Result<()> {
@@ -326,6 +330,12 @@ fn name_of(column: &Column) -> String {
     column.field.name().clone()
 }
 
+fn backfilled(field: Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(BACKFILLED.to_owned(), "true".to_owned());
+    field.with_metadata(metadata)
+}
+
 fn set(metadata: &mut HashMap<String, String>, default: &CharsetDefault) {
     for (name, value) in [(SOURCE_CHARSET, &default.charset), (SOURCE_COLLATION, &default.collation)] {
         if let Some(value) = value {
@@ -347,12 +357,12 @@ fn unknown_column(name: &str) -> Error {
 pub(crate) fn difference(old: &Relation, new: &Relation) -> Result<Vec<Step>> {
     let mut layout = Layout::of(old);
     let find = |name: &str| layout.old.iter().position(|field| is_same(field.name(), name));
-    layout.columns = new
-        .columns()
-        .fields()
-        .iter()
-        .map(|field| Column { origin: find(field.name()), field: unmarked(field) })
-        .collect();
+    let column = |field: &Field| match find(field.name()) {
+        origin @ Some(_) => Column { origin, field: unmarked(field) },
+        // The rows were copied, and may have any value in it.
+        None => Column { origin: None, field: backfilled(field.clone()) },
+    };
+    layout.columns = new.columns().fields().iter().map(|field| column(field)).collect();
     layout.key = new.key_names().into_iter().map(str::to_owned).collect();
     layout.metadata = new.columns().metadata().clone();
     layout.steps(old)

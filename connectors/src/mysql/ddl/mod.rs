@@ -22,6 +22,7 @@ mod tests;
 
 pub(crate) use apply::{ApplySettings, Effect, KnownTables, apply};
 pub(crate) use charset::CharsetDefault;
+pub(crate) use column::default_value;
 pub(crate) use layout::difference;
 pub(crate) use lexer::Dialect;
-pub(crate) use statement::{Statement, TableDdl, Xa, XaVerb, parse};
+pub(crate) use statement::{Statement, TableDdl, parse};

@@ -7,6 +7,7 @@ mod settings;
 mod tables;
 
 pub(crate) use settings::log_kept_s;
+pub(crate) use tables::cascades;
 
 use aqueduct_model::{Error, ErrorKind, Finding, RelationName, Result};
 use mysql_async::Conn;

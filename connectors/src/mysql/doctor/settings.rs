@@ -25,15 +25,7 @@ pub(super) fn check(server: &Server, status: Option<&LogStatus>, captured: &[Rel
         ));
     }
     must_be(server, checks, "binlog_format", "ROW", "SET GLOBAL binlog_format='ROW';");
-    match server.setting("binlog_row_image") {
-        None | Some("FULL" | "full") => checks.push(Check::good("the log holds whole rows (binlog_row_image=FULL)")),
-        Some(image) => checks.push(Check::warning(
-            format!(
-                "the log holds parts of rows (binlog_row_image={image}): updates and deletes come without old values"
-            ),
-            "SET GLOBAL binlog_row_image='FULL';",
-        )),
-    }
+    row_image(server, checks);
     if server.setting("server_id") == Some("0") {
         checks.push(Check::setting(
             "the server has no number (server_id=0), so it sends its log to nobody",
@@ -72,6 +64,29 @@ pub(super) fn check(server: &Server, status: Option<&LogStatus>, captured: &[Rel
     checks.push(retention(server));
     if let Some(status) = status {
         filters(status, captured, checks);
+    }
+}
+
+/// What the log holds of a row.
+fn row_image(server: &Server, checks: &mut Vec<Check>) {
+    match server.setting("binlog_row_image") {
+        None | Some("FULL" | "full" | "FULL_NODUP") => {
+            checks.push(Check::good("the log holds whole rows (binlog_row_image=FULL)"))
+        }
+        Some(image) => checks.push(Check::warning(
+            format!(
+                "the log holds parts of rows (binlog_row_image={image}): updates and deletes come without old values"
+            ),
+            "SET GLOBAL binlog_row_image='FULL';",
+        )),
+    }
+    let is_whole = server.setting("binlog_row_image").is_none_or(|image| image.eq_ignore_ascii_case("full"));
+    if server.is_mariadb() && !is_whole && !server.is_on("binlog_annotate_row_events") {
+        checks.push(Check::setting(
+            "the log holds parts of rows and no statements (binlog_annotate_row_events=OFF): what a REPLACE changes could \
+             not be told from an UPDATE",
+            "SET GLOBAL binlog_annotate_row_events=ON;",
+        ));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::mysql::cdc::{Cascade, MysqlSettings};
 use crate::mysql::connection::Explain;
 use crate::mysql::error::server_code;
 use crate::mysql::rows::{quoted, table_name};
-use crate::mysql::server::{Kind, Server};
+use crate::mysql::server::Server;
 use crate::mysql::table;
 
 /// Foreign keys named in one finding at most.
@@ -62,7 +62,8 @@ pub(super) async fn check(
             ));
         }
     }
-    cascades(connection, server, settings, captured, checks).await
+    checks.extend(cascades(connection, server, settings, captured).await?);
+    Ok(())
 }
 
 fn unmatched(pattern: &str, server: &Server) -> Check {
@@ -76,16 +77,18 @@ fn unmatched(pattern: &str, server: &Server) -> Check {
     if pattern.contains('*') { Check::warning(what, fix) } else { Check::rights(what, fix) }
 }
 
-/// Foreign keys whose effects on the child are not in the log.
-async fn cascades(
+/// Foreign keys whose effects on captured tables are not in the log.
+///
+/// # Errors
+/// As [`Explain::doing`].
+pub(crate) async fn cascades(
     connection: &mut Conn,
     server: &Server,
     settings: &MysqlSettings,
     captured: &[RelationName],
-    checks: &mut Vec<Check>,
-) -> Result<()> {
-    if server.kind == Kind::MySql && server.version >= (9, 6, 0) {
-        return Ok(());
+) -> Result<Vec<Check>> {
+    if server.logs_cascades() {
+        return Ok(Vec::new());
     }
     let sql = "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE \
                FROM information_schema.REFERENTIAL_CONSTRAINTS \
@@ -103,13 +106,12 @@ async fn cascades(
         }
     }
     if keys.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let what = format!("the log does not hold what these foreign keys do to their tables: {}", keys.join(", "));
     let fix = format!("{} or set `cascade: warn` to miss those changes", fixes.join(" "));
-    checks.push(match settings.cascade {
+    Ok(vec![match settings.cascade {
         Cascade::Refuse => Check::setting(what, fix),
         Cascade::Warn => Check::warning(what, fix),
-    });
-    Ok(())
+    }])
 }

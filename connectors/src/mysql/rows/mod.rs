@@ -1,6 +1,6 @@
 //! Rows of a query, straight into Arrow: what `MySQLInput` and the snapshots of `CdcInput` read with.
 //!
-//! * [`Rows`] runs a prepared statement and hands its rows out in blocks of bounded size; [`read_rows`] reads them all.
+//! * [`Rows`] runs a prepared statement and hands its rows out in blocks of bounded size.
 //! * [`select_list`], [`order_by`], [`beside`] write the SQL that reads a table in ranges of its key; the
 //!   database alone compares keys.
 //!
@@ -17,7 +17,8 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decimal::{decimal128, decimal256};
 pub(crate) use key::{beside, order_by, parameter, placeholder};
-pub(crate) use read::{Rows, read_rows};
+pub(crate) use read::Rows;
 pub(crate) use sql::{quoted, select_list, table_name};
-pub(crate) use temporal::{Civil, TextForm, Unfit, ZeroDates};
+pub(crate) use temporal::{Civil, TextForm, Unfit, ZeroDates, duration_us, time_us};

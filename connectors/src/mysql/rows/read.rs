@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use aqueduct_model::{BadRow, Error, ErrorKind, Relation, Result};
-use arrow::array::RecordBatch;
 use arrow::datatypes::Field;
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Value};
@@ -15,8 +14,6 @@ use crate::sql_input::{Block, BlockRows, ReadLimits};
 
 /// After so many rows other tasks of the thread get their turn.
 const ROWS_BETWEEN_YIELDS: usize = 512;
-/// A block of [`read_rows`] ends at about this size, however few its rows.
-const BLOCK_BYTES: usize = 16 << 20;
 
 const UNEXPECTED_NULL: Misfit = "it is NULL, or a date that does not exist, in a column without NULLs";
 
@@ -122,25 +119,4 @@ fn shown(value: &Value) -> serde_json::Value {
         Value::UInt(number) => (*number).into(),
         other => other.as_sql(true).trim_matches('\'').into(),
     }
-}
-
-/// Reads all rows of `sql`, which has the relation's columns in its order, `batch_rows` at a time.
-///
-/// # Errors
-/// As [`Rows::start`]; `Data` for the first row that does not fit; whatever `on_batch` returns.
-pub(crate) async fn read_rows(
-    connection: &mut Conn,
-    sql: &str,
-    params: Vec<Value>,
-    relation: &Arc<Relation>,
-    zero_dates: ZeroDates,
-    batch_rows: usize,
-    mut on_batch: impl FnMut(RecordBatch) -> Result<()> + Send,
-) -> Result<()> {
-    let mut rows = Rows::start(connection, sql, params, relation, zero_dates).await?;
-    while let Some(block) = rows.next(connection, ReadLimits { rows: batch_rows, bytes: BLOCK_BYTES }).await? {
-        block.complete(relation)?;
-        on_batch(block.rows)?;
-    }
-    Ok(())
 }

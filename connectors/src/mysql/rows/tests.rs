@@ -10,7 +10,7 @@ use aqueduct_test_servers::{Database, Kind, shared};
 use arrow::array::{AsArray, RecordBatch};
 use mysql_async::Conn;
 
-use super::{Rows, ZeroDates, beside, order_by, read_rows, select_list, table_name};
+use super::{Rows, ZeroDates, beside, order_by, select_list, table_name};
 use crate::mysql::address::Address;
 use crate::mysql::connection::{Purpose, connect};
 use crate::mysql::table::{describe, name};
@@ -35,13 +35,25 @@ async fn read(database: &Database<'_>, table: &str, zero_dates: ZeroDates) -> (A
     let relation = relation(&mut connection, database, table, zero_dates).await;
     let order = order_by(&relation, relation.key());
     let sql = format!("SELECT {} FROM {} ORDER BY {order}", select_list(&relation), table_name(relation.name()));
-    let mut batches = Vec::new();
-    let keep = |rows| {
-        batches.push(rows);
-        Ok(())
-    };
-    read_rows(&mut connection, &sql, Vec::new(), &relation, zero_dates, 1_000, keep).await.unwrap();
+    let batches = read_rows(&mut connection, &sql, Vec::new(), &relation, zero_dates).await;
     (relation, batches)
+}
+
+/// All rows of `sql`, which has the relation's columns in its order.
+async fn read_rows(
+    connection: &mut Conn,
+    sql: &str,
+    params: Vec<mysql_async::Value>,
+    relation: &Arc<Relation>,
+    zero_dates: ZeroDates,
+) -> Vec<RecordBatch> {
+    let mut rows = Rows::start(connection, sql, params, relation, zero_dates).await.unwrap();
+    let mut batches = Vec::new();
+    while let Some(block) = rows.next(connection, ReadLimits { rows: 1_000, bytes: 16 << 20 }).await.unwrap() {
+        block.complete(relation).unwrap();
+        batches.push(block.rows);
+    }
+    batches
 }
 
 fn texts(batches: &[RecordBatch]) -> Vec<String> {
@@ -224,12 +236,7 @@ async fn ranges(database: &Database<'_>, table: &str, rows_per_range: usize) -> 
             None => String::new(),
         };
         let sql = format!("{from} {condition} ORDER BY {order} LIMIT {rows_per_range}");
-        let mut chunk = Vec::new();
-        let keep = |rows| {
-            chunk.push(rows);
-            Ok(())
-        };
-        read_rows(&mut connection, &sql, params, &relation, ZeroDates::Text, 1_000, keep).await.unwrap();
+        let chunk = read_rows(&mut connection, &sql, params, &relation, ZeroDates::Text).await;
         let Some(last) = chunk.last() else { return found };
         let upper = last.slice(last.num_rows() - 1, 1).project(key).unwrap();
         let mut params = Vec::new();
@@ -237,13 +244,8 @@ async fn ranges(database: &Database<'_>, table: &str, rows_per_range: usize) -> 
         if let Some(lower) = &edge {
             conditions.push(beside(&relation, key, Side::Above, lower, &mut params).unwrap());
         }
-        let mut again = Vec::new();
         let sql = format!("{from} WHERE {} ORDER BY {order}", conditions.join(" AND "));
-        let keep = |rows| {
-            again.push(rows);
-            Ok(())
-        };
-        read_rows(&mut connection, &sql, params, &relation, ZeroDates::Text, 1_000, keep).await.unwrap();
+        let again = read_rows(&mut connection, &sql, params, &relation, ZeroDates::Text).await;
         assert_eq!(texts(&again), texts(&chunk), "the range between two edges is the chunk");
         found.extend(texts(&chunk));
         edge = Some(upper);

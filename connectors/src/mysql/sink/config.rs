@@ -13,7 +13,7 @@ use super::inspect::MySqlInspect;
 use super::target::{MySqlTarget, no_database};
 use crate::mysql::address::Address;
 use crate::mysql::tls::{Tls, TlsMode};
-use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TargetOptions, default_staging_bytes, default_table};
+use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TableTemplate, TargetOptions, default_staging_bytes};
 use crate::wait::wait;
 
 /// The plugin MySQLOutput.
@@ -38,8 +38,8 @@ pub(crate) struct MySqlOutputConfig {
     #[serde(default)]
     tls_key: Option<PathBuf>,
     /// The name of each table in the target; `{catalog}`, `{schema}` and `{table}` are the parts of the source's name.
-    #[serde(default = "default_table")]
-    table: String,
+    #[serde(default)]
+    table: TableTemplate,
     /// How changes become rows.
     #[serde(default)]
     mode: Mode,

@@ -41,14 +41,15 @@ fn split(text: &str) -> (Option<&str>, &str, Option<&str>) {
         return (Some(login), place, parameters);
     }
     let looks_like_login = before.contains(':') && parameters.is_some_and(|rest| rest.contains('@'));
-    if looks_like_login && !has_parameter_name(parameters) {
-        if let Some((login, rest)) = text.rsplit_once('@') {
-            let (place, parameters) = match rest.split_once('?') {
-                Some((place, parameters)) => (place, Some(parameters)),
-                None => (rest, None),
-            };
-            return (Some(login), place, parameters);
-        }
+    if looks_like_login
+        && !has_parameter_name(parameters)
+        && let Some((login, rest)) = text.rsplit_once('@')
+    {
+        let (place, parameters) = match rest.split_once('?') {
+            Some((place, parameters)) => (place, Some(parameters)),
+            None => (rest, None),
+        };
+        return (Some(login), place, parameters);
     }
     (None, before, parameters)
 }

@@ -47,6 +47,12 @@ impl Origins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), origin);
     }
 
+    /// Notes that another table has the name: its publication's row filter, if it has one, is that of the name.
+    pub(crate) fn replace(&self, name: &RelationName, partitioned: bool) {
+        let filter = self.get(name).ok().and_then(|origin| origin.filter);
+        self.put(name, partitioned, filter);
+    }
+
     /// Notes that a table has another name.
     pub(crate) fn rename(&self, from: &RelationName, to: &RelationName) {
         let mut origins = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -206,10 +206,9 @@ impl Pump {
                 }
                 free = async { (has_room.await, runs.reserve().await) }, if waiting.is_some() => {
                     heard_at = Instant::now();
-                    match (free, waiting.take()) {
-                        ((Some(room), Ok(permit)), Some(run)) => permit.send(Ok((run, room))),
-                        // Nobody takes it any more: the orders will say so.
-                        _ => {}
+                    // Otherwise nobody takes it any more, and the orders will say so.
+                    if let ((Some(room), Ok(permit)), Some(run)) = (free, waiting.take()) {
+                        permit.send(Ok((run, room)));
                     }
                 }
                 filled = timeout_at(heard_at + self.silence, self.wire.fill()), if waiting.is_none() => match filled {

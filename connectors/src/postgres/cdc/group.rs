@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aqueduct_model::{BadRow, BadRows, Batch, Relation, RelationName, Result};
 
+use super::catalog::table_id;
 use super::mark::Lsn;
 use super::pgoutput;
 use super::table_rows::{Layout, TableRows};
@@ -70,6 +71,19 @@ impl Group {
             Some(Known::Captured(rows)) => Some(rows.relation()),
             _ => None,
         }
+    }
+
+    /// The same, also where the log has not described it yet in this session.
+    pub(crate) fn table_or_shape(&self, oid: u32) -> Option<&Arc<Relation>> {
+        let shape = || self.captured.values().find(|relation| table_id(relation) == Some(oid));
+        self.table(oid).or_else(shape)
+    }
+
+    /// A table is no longer captured; nothing of it is pending.
+    pub(crate) fn drop_table(&mut self, relation: &Relation) {
+        self.captured.remove(relation.name());
+        self.known
+            .retain(|_, known| !matches!(known, Known::Captured(rows) if rows.relation().name() == relation.name()));
     }
 
     /// Notes how the rows that follow are to be read; nothing of the table is pending.

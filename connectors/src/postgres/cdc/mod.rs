@@ -21,6 +21,7 @@ mod group;
 mod log;
 mod login;
 mod mark;
+mod numbering;
 mod pgoutput;
 mod preflight;
 mod publication;
@@ -36,7 +37,6 @@ mod table_rows;
 mod tests;
 mod wire;
 
-pub(crate) use mark::{Lsn, PostgresMark};
 pub(crate) use preflight::look;
 pub(crate) use settings::Settings;
 pub(crate) use system::{PostgresSystem, remove_capture};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aqueduct_model::{Error, ErrorKind, Finding, RelationName, Result};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::publication::{self, Publication};
 use super::settings::Settings;
@@ -111,6 +111,9 @@ pub(crate) async fn look(client: &Client, server: &Server, settings: &Settings) 
     if let Some(fault) = slot.as_ref().and_then(|slot| slot.fault(server)) {
         findings.stops(ErrorKind::Config, fault.to_string(), fault.hint().unwrap_or_default());
     }
+    if let Some(in_use) = slot.as_ref().and_then(Slot::in_use) {
+        findings.warns(in_use.to_string(), in_use.hint().unwrap_or_default());
+    }
     if tables.is_empty() {
         findings
             .warns("no table matches `tables` yet", "correct `tables`, or create the tables: they are captured then");
@@ -169,7 +172,13 @@ async fn look_at_server(client: &Client, server: &Server, slot: Option<&Slot>, f
             );
         }
     }
-    let keeps: String = row.get("keeps");
+    look_at_retention(&row, server, findings);
+    Ok(())
+}
+
+/// What may make the server give a slot up.
+fn look_at_retention(limits: &Row, server: &Server, findings: &mut Findings) {
+    let keeps: String = limits.get("keeps");
     if keeps != "-1" {
         findings.warns(
             format!("the server gives slots up that keep more than {keeps} of log back (max_slot_wal_keep_size)"),
@@ -177,7 +186,20 @@ async fn look_at_server(client: &Client, server: &Server, slot: Option<&Slot>, f
              SELECT pg_reload_conf();",
         );
     }
-    Ok(())
+    let idle: Option<String> = limits.get("idle");
+    if let Some(idle) = idle.filter(|idle| idle != "0") {
+        findings.warns(
+            format!("the server gives slots up that were not read for {idle} (idle_replication_slot_timeout)"),
+            "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
+        );
+    }
+    let feedback: String = limits.get("feedback");
+    if server.standby && feedback == "off" {
+        findings.warns(
+            "the standby does not tell its primary which rows are still needed, so that its slots may be given up",
+            "ALTER SYSTEM SET hot_standby_feedback = on; SELECT pg_reload_conf();",
+        );
+    }
 }
 
 /// What one table lacks, whoever made the publication.
@@ -316,4 +338,5 @@ SELECT current_setting('max_replication_slots')::int8 AS max_replication_slots,
        (SELECT count(*) FROM pg_catalog.pg_replication_slots) AS slots,
        current_setting('max_wal_senders')::int8 AS max_wal_senders,
        (SELECT count(*) FROM pg_catalog.pg_stat_replication) AS senders,
-       current_setting('max_slot_wal_keep_size') AS keeps";
+       current_setting('max_slot_wal_keep_size') AS keeps, current_setting('hot_standby_feedback') AS feedback,
+       current_setting('idle_replication_slot_timeout', true) AS idle";

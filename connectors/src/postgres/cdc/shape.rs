@@ -8,7 +8,8 @@ use std::sync::Arc;
 use aqueduct_model::{Change, Relation, Result, SchemaChange};
 use arrow::datatypes::{Field, FieldRef, Schema};
 
-use crate::postgres::column_type::{SOURCE_NUMBER, SOURCE_TYPE};
+use super::numbering::{NEW, UNKNOWN};
+use crate::postgres::column_type::{SOURCE_TYPE, number_of};
 
 /// The steps from one shape to another, in an order in which each can be done; the last one's relation is the new shape.
 /// Empty when nothing changed but descriptions.
@@ -50,34 +51,22 @@ pub(crate) fn steps(old: &Relation, new: &Relation) -> Result<Vec<SchemaChange>>
 /// For each new column the old one that it was.
 struct Pair(Option<usize>);
 
+/// By number; by name where the new column's number is not known although it was there. A column of the old shape whose
+/// number was not known is another one as soon as the catalogs can be believed again: what it held meanwhile may be wrong.
 fn pairs(old: &Relation, new: &Relation) -> Vec<Pair> {
     let old_fields = old.columns().fields();
-    let mut pairs: Vec<Pair> = Vec::with_capacity(new.columns().fields().len());
-    for field in new.columns().fields() {
-        let found = match number(field) {
-            Some(wanted) => old_fields.iter().position(|old| number(old) == Some(wanted)),
-            None => old_fields.iter().position(|old| old.name() == field.name()),
-        };
-        pairs.push(Pair(found));
-    }
-    // A column without a number (the table has changed again since) before one that was there is not new.
-    for i in 0..pairs.len() {
-        if pairs[i].0.is_some() || number(new.columns().field(i)).is_some() {
-            continue;
-        }
-        let before = pairs[..i].iter().filter_map(|pair| pair.0).max();
-        let Some(after) = pairs[i + 1..].iter().find_map(|pair| pair.0) else { continue };
-        let between = before.map_or(0, |before| before + 1)..after;
-        let free: Vec<usize> = between.filter(|place| !pairs.iter().any(|pair| pair.0 == Some(*place))).collect();
-        if let [only] = free[..] {
-            pairs[i] = Pair(Some(only));
-        }
-    }
-    pairs
+    let found = |field: &FieldRef| match number_of(field).unwrap_or_default() {
+        NEW => None,
+        UNKNOWN => old_fields.iter().position(|old| old.name() == field.name()),
+        number => old_fields.iter().position(|old| number_of(old) == Some(number)),
+    };
+    new.columns().fields().iter().map(|field| Pair(found(field))).collect()
 }
 
-fn number(field: &Field) -> Option<i16> {
-    field.metadata().get(SOURCE_NUMBER)?.parse().ok().filter(|number| *number > 0)
+/// The columns of `new` that `old` does not have.
+pub(crate) fn added(old: &Relation, new: &Relation) -> Vec<usize> {
+    let pairs = pairs(old, new).into_iter().enumerate();
+    pairs.filter(|(_, pair)| pair.0.is_none()).map(|(column, _)| column).collect()
 }
 
 fn names(relation: &Relation, is_wanted: impl Fn(usize) -> bool) -> Vec<String> {
@@ -170,7 +159,7 @@ mod tests {
     use crate::postgres::column_type::ColumnType;
     use aqueduct_model::RelationName;
 
-    /// `name:number:type`, the first being the key; number 0 when the catalogs no longer tell.
+    /// `name:number:type`, the first being the key.
     fn table(columns: &[(&str, i16, &str)]) -> Relation {
         let fields: Vec<Field> = columns
             .iter()
@@ -230,10 +219,19 @@ mod tests {
     }
 
     #[test]
-    fn case_072_names_that_the_catalogs_no_longer_have() {
+    fn case_072_columns_without_a_number() {
         let old = [("id", 1, "integer"), ("a", 2, "text"), ("b", 3, "text")];
-        assert_eq!(changes(&old, &[("id", 1, "integer"), ("x", 0, "text"), ("b", 3, "text")]), [renamed("a", "x")]);
-        let behind = [("id", 1, "integer"), ("a", 2, "text"), ("b", 3, "text"), ("x", 0, "text")];
-        assert_eq!(changes(&old, &behind), [Change::AddColumns(vec!["x".into()])]);
+        let unknown = [("id", 1, "integer"), ("a", 2, "text"), ("b", NEW, "text")];
+        assert_eq!(
+            changes(&old, &unknown),
+            [Change::DropColumns(vec!["b".into()]), Change::AddColumns(vec!["b".into()])],
+            "what may be another column is one"
+        );
+        assert_eq!(changes(&unknown, &[("id", 1, "integer"), ("a", 2, "text"), ("b", UNKNOWN, "text")]), []);
+        assert_eq!(
+            changes(&unknown, &old),
+            [Change::DropColumns(vec!["b".into()]), Change::AddColumns(vec!["b".into()])],
+            "until it has a number"
+        );
     }
 }

@@ -18,8 +18,9 @@ pub(crate) struct Slot {
     pub name: String,
     pub plugin: Option<String>,
     pub database: Option<String>,
-    /// The session that uses it.
+    /// The session that uses it, and what it calls itself.
     pub active_pid: Option<i32>,
+    pub application: Option<String>,
     /// From where on the server keeps log files.
     pub restart: Option<Lsn>,
     /// Transactions that end before are not sent any more.
@@ -46,6 +47,7 @@ pub(crate) async fn find(client: &Client, name: &str) -> Result<Option<Slot>> {
         plugin: row.get("plugin"),
         database: row.get("database"),
         active_pid: row.get("active_pid"),
+        application: row.get("application"),
         restart: lsn("restart_lsn")?,
         confirmed: lsn("confirmed_flush_lsn")?,
         wal_status: row.get::<_, Option<String>>("wal_status").unwrap_or_else(|| "lost".to_owned()),
@@ -93,21 +95,18 @@ impl Slot {
         self.wal_status == "lost" || self.invalidation.is_some() || self.restart.is_none()
     }
 
-    /// Who uses it, as an error.
+    /// Who uses it, as an error: a slot can have one reader. One that is gone is noticed by the server after
+    /// `wal_sender_timeout`.
     pub(crate) fn in_use(&self) -> Option<Error> {
-        let pid = self.active_pid?;
-        Some(in_use(&self.name, Some(pid)))
+        let (name, pid) = (&self.name, self.active_pid?);
+        let application = self.application.as_deref().filter(|application| !application.is_empty());
+        let by = application.map(|application| format!(" of {application}")).unwrap_or_default();
+        let what = format!("the replication slot {name} is active for the session{by} with pid {pid}");
+        Some(Error::new(ErrorKind::Throttled, what).with_setting("slot").with_hint(format!(
+            "stop the other reader (SELECT pg_terminate_backend({pid})), or give this task a `slot` of its own; a reader that \
+             has died is forgotten after wal_sender_timeout"
+        )))
     }
-}
-
-/// The slot can have one reader. A reader that is gone is noticed by the server after `wal_sender_timeout`.
-pub(crate) fn in_use(name: &str, pid: Option<i32>) -> Error {
-    let by = pid.map(|pid| format!(" by the session with pid {pid}")).unwrap_or_default();
-    let end = pid.map_or_else(|| "<pid>".to_owned(), |pid| pid.to_string());
-    Error::new(ErrorKind::Throttled, format!("the replication slot {name} is in use{by}")).with_hint(format!(
-        "stop the other reader (SELECT pg_terminate_backend({end})), or give this task a `slot` of its own; a reader that \
-         has died is forgotten after wal_sender_timeout"
-    ))
 }
 
 /// Checks that everything from `from` on is still there.
@@ -169,11 +168,13 @@ pub(crate) fn lost_position(from: &PostgresMark, why: &dyn fmt::Display) -> Erro
 }
 
 const FIND: &str = "
-SELECT s.plugin::text AS plugin, s.database::text AS database, s.active_pid, s.restart_lsn::text AS restart_lsn,
+SELECT s.plugin::text AS plugin, s.database::text AS database, s.active_pid, a.application_name AS application,
+       s.restart_lsn::text AS restart_lsn,
        s.confirmed_flush_lsn::text AS confirmed_flush_lsn, s.wal_status, s.safe_wal_size,
        coalesce(to_jsonb(s) ->> 'invalidation_reason',
                 CASE WHEN (to_jsonb(s) ->> 'conflicting')::bool THEN 'conflict with recovery' END) AS invalidation
-  FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $1";
+  FROM pg_catalog.pg_replication_slots s LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
+ WHERE s.slot_name = $1";
 
 const CREATE: &str = "SELECT lsn::text FROM pg_create_logical_replication_slot($1, $2)";
 
@@ -204,6 +205,7 @@ mod tests {
             plugin: Some(PLUGIN.into()),
             database: Some("shop".into()),
             active_pid: None,
+            application: None,
             restart: Some(Lsn(50)),
             confirmed: Some(Lsn(100)),
             wal_status: "reserved".into(),

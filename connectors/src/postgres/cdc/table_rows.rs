@@ -100,22 +100,19 @@ impl TableRows {
     }
 
     /// A change with the old key: of the key, unless both are the same, which the log has where the key is stored apart.
+    ///
+    /// A changed key is another row, unless a large value was not sent again: the target has it under the old key alone,
+    /// so that the two halves stay one change, which moves what was not sent.
     pub(crate) fn update_key(&mut self, old: &Tuple<'_>, new: &Tuple<'_>) -> Result<Option<BadRow>> {
         let row = self.ops.len();
         if self.has_same_key(old, new) {
             let reasons = self.push(Op::UpdateAfter, new, Some(old), Part::Whole)?;
             return Ok(self.refuse(row, new, reasons));
         }
-        let mut reasons = self.push(Op::Delete, old, None, Part::Key)?;
-        reasons.extend(self.push(Op::Insert, new, Some(old), Part::Whole)?);
-        let mut cells = new.cells().zip(&self.layout.in_key);
-        if cells.any(|(cell, in_key)| !in_key && cell == Cell::Unchanged) {
-            // The target has that value under the old key only, and would be left with NULL.
-            reasons.push(format!(
-                "its key changed and the log leaves out a large value that did not; run ALTER TABLE {} REPLICA IDENTITY FULL",
-                self.relation.name()
-            ));
-        }
+        let (gone, there) =
+            if self.lacks_values(new) { (Op::UpdateBefore, Op::UpdateAfter) } else { (Op::Delete, Op::Insert) };
+        let mut reasons = self.push(gone, old, None, Part::Key)?;
+        reasons.extend(self.push(there, new, Some(old), Part::Whole)?);
         Ok(self.refuse(row, new, reasons))
     }
 
@@ -136,6 +133,12 @@ impl TableRows {
     fn has_same_key(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> bool {
         let cells = old.cells().zip(new.cells()).zip(&self.layout.in_key);
         cells.filter(|(_, in_key)| **in_key).all(|((old, new), _)| new == Cell::Unchanged || old == new)
+    }
+
+    /// Whether a value outside the key was not sent.
+    fn lacks_values(&self, new: &Tuple<'_>) -> bool {
+        let columns = self.layout.places.iter().zip(&self.layout.in_key);
+        new.cells().zip(columns).any(|(cell, (place, in_key))| cell == Cell::Unchanged && place.is_some() && !in_key)
     }
 
     /// Appends a row; what is wrong with it.

@@ -10,7 +10,7 @@ use super::doctor;
 use super::inspect::PostgresInspect;
 use super::target::{PostgresTarget, Settings};
 use crate::postgres::address::Address;
-use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TargetOptions, default_staging_bytes, default_table};
+use crate::sql_target::{Mode, SchemaPolicy, SqlSink, TableTemplate, TargetOptions, default_staging_bytes};
 use crate::wait::wait;
 
 /// The plugin PostgresOutput.
@@ -30,8 +30,8 @@ pub(crate) struct PostgresOutputConfig {
     #[serde(default = "default_schema")]
     schema: String,
     /// The name of each table in the target; `{catalog}`, `{schema}` and `{table}` are the parts of the source's name.
-    #[serde(default = "default_table")]
-    table: String,
+    #[serde(default)]
+    table: TableTemplate,
     /// How changes become rows.
     #[serde(default)]
     mode: Mode,

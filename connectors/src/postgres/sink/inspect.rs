@@ -63,7 +63,14 @@ impl Inspect for PostgresInspect {
         for field in schema.fields() {
             let name = quote_ident(Dialect::Postgres, field.name())?;
             let as_text = matches!(kind(field.data_type()), Kind::Text | Kind::UInt64 | Kind::Decimal { .. });
-            columns.push(if as_text { format!("{name}::text") } else { name });
+            let padded =
+                field.metadata().get("source.type").is_some_and(|of_source| of_source.starts_with("character("));
+            columns.push(match (as_text, padded) {
+                // A cast to text would take the blanks at its end away, which are part of the source's text.
+                (true, true) => format!("CASE WHEN {name} IS NOT NULL THEN format('%s', {name}) END"),
+                (true, false) => format!("{name}::text"),
+                (false, _) => name,
+            });
         }
         let mut sql = format!(
             "CLOSE ALL; DECLARE aqueduct_rows NO SCROLL CURSOR FOR SELECT {} FROM {}",

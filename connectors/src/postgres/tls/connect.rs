@@ -16,8 +16,8 @@ use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::hash::{Hash, HashAlgorithm};
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::Tls;
 use super::certificate::{SignatureHash, signature_hash};
-use super::{Tls, TlsMode};
 
 /// An encrypted line, with what ties a login to it.
 pub(crate) struct TlsSession<S> {
@@ -26,11 +26,6 @@ pub(crate) struct TlsSession<S> {
 }
 
 impl Tls {
-    /// What is demanded.
-    pub fn mode(&self) -> TlsMode {
-        self.mode
-    }
-
     /// For `tokio_postgres::Config::connect`.
     pub fn for_client(&self) -> ClientTls {
         ClientTls { tls: self.clone() }

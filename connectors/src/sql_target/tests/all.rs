@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Kit, basics, conformance, evolution, modes, property, values, versions};
+use super::{Kit, basics, conformance, evolution, modes, origins, property, values, versions};
 
 /// A test.
 pub(super) type Body = fn(&Kit);
@@ -37,6 +37,10 @@ const BODIES: &[(&str, Body)] = &[
     ("append_takes_inserts_only", modes::append_takes_inserts_only),
     ("upsert_keeps_in_step", modes::upsert_keeps_in_step),
     ("absent_values_stay", modes::absent_values_stay),
+    ("absent_values_never_become_null", modes::absent_values_never_become_null),
+    ("two_tables_become_one_only_when_asked", origins::two_tables_become_one_only_when_asked),
+    ("names_that_differ_by_case_are_not_mixed_up", origins::names_that_differ_by_case_are_not_mixed_up),
+    ("a_renamed_table_frees_its_name", origins::a_renamed_table_frees_its_name),
     ("a_null_key_is_a_bad_row", modes::a_null_key_is_a_bad_row),
     ("without_a_key_equal_rows_are_counted", modes::without_a_key_equal_rows_are_counted),
     ("soft_delete_marks", modes::soft_delete_marks),
@@ -49,9 +53,11 @@ const BODIES: &[(&str, Body)] = &[
     ("versions_of_partial_rows_and_of_returning_keys", versions::versions_of_partial_rows_and_of_returning_keys),
     ("versions_need_a_key", versions::versions_need_a_key),
     ("every_change_is_followed_inside_the_epoch", evolution::every_change_is_followed_inside_the_epoch),
+    ("columns_change_behind_changed_rows", evolution::columns_change_behind_changed_rows),
     ("a_new_version_needs_no_announcement", evolution::a_new_version_needs_no_announcement),
     ("types_widen_and_never_narrow", evolution::types_widen_and_never_narrow),
     ("truncate_rename_and_drop_of_tables", evolution::truncate_rename_and_drop_of_tables),
+    ("a_truncate_of_one_of_several_takes_its_own_rows", evolution::a_truncate_of_one_of_several_takes_its_own_rows),
     ("policies_ignore_and_fail", evolution::policies_ignore_and_fail),
     ("an_existing_column_of_another_type_is_named", evolution::an_existing_column_of_another_type_is_named),
     ("every_type_comes_back", values::every_type_comes_back),

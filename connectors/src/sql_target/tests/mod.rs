@@ -5,11 +5,14 @@ mod basics;
 mod conformance;
 mod evolution;
 mod modes;
+mod origins;
 mod property;
 #[cfg(feature = "failpoints")]
 mod protocol;
 #[cfg(all(any(feature = "mysql", feature = "postgres"), feature = "failpoints"))]
 mod servers;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod type_maps;
 mod values;
 mod versions;
 

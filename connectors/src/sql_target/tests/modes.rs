@@ -177,3 +177,54 @@ pub(crate) fn a_needed_column_that_is_not_written_is_named(kit: &Kit) {
     assert_eq!(error.kind(), ErrorKind::Schema);
     assert!(error.to_string().contains("owner") && error.hint().is_some(), "{error:?}");
 }
+
+/// A value that was not sent comes from the row that the target has, or the row is bad: it is never NULL in silence.
+pub(crate) fn absent_values_never_become_null(kit: &Kit) {
+    let bench = Bench::new(kit, json!({}));
+    let (mut writer, _) = bench.start();
+    writer.write(batch(&orders(), &[(0, 1, "a"), (0, 2, "b"), (0, 3, "c")]));
+    writer.flush();
+    let partial = |rows: &[(u8, i64, &str)], present: &[bool]| {
+        batch(&orders(), rows).with_present(1, BooleanArray::from(present.to_vec())).unwrap()
+    };
+    // An insert of a row that is there; of none; of one that was deleted before in the epoch.
+    writer.write(partial(&[(0, 1, ""), (0, 5, "")], &[false; 2]));
+    writer.write(partial(&[(0, 6, "f"), (3, 6, ""), (0, 6, "")], &[true, false, false]));
+    // 2 is changed, then moves twice and is touched, all in this epoch; its old key is taken by another row.
+    writer.write(partial(&[(2, 2, "z"), (1, 2, ""), (2, 8, "")], &[true, false, false]));
+    writer.write(partial(&[(0, 2, "new"), (1, 8, ""), (2, 9, ""), (2, 9, "")], &[true, false, false, false]));
+    // 3 moves with what the target has, and an insert without values comes to its old key.
+    writer.write(partial(&[(1, 3, ""), (2, 7, ""), (0, 3, "")], &[false; 3]));
+    writer.flush();
+    let bad = writer.bad.take();
+    assert_eq!(bad.len(), 3, "{bad:?}");
+    for row in &bad {
+        for word in ["item", "orders", "REPLICA IDENTITY FULL", "binlog_row_image"] {
+            assert!(row.reasons[0].contains(word), "{word} is not in {row:?}");
+        }
+    }
+    writer.close();
+    assert_eq!(bench.read("orders").1, ["1|a", "2|new", "7|c", "9|z"]);
+    for (config, table, key) in
+        [(json!({ "mode": "append" }), "added", &["id"][..]), (json!({ "mode": "upsert" }), "keyless", &[])]
+    {
+        let bench = Bench::new(kit, config);
+        let (mut writer, _) = bench.start();
+        let to = relation(table, &[("id", DataType::Int64), ("item", DataType::Utf8)], key);
+        let rows = batch(&to, &[(0, 1, "a"), (0, 2, ""), (0, 3, "c")]);
+        writer.write(rows.with_present(1, BooleanArray::from(vec![true, false, true])).unwrap());
+        writer.flush();
+        assert_eq!(writer.bad.take().len(), 1, "{table}");
+        writer.close();
+        assert_eq!(bench.read(table).1, ["1|a", "3|c"]);
+    }
+    let bench = Bench::new(kit, json!({ "mode": "soft_delete" }));
+    let (mut writer, _) = bench.start();
+    writer.write(batch(&orders(), &[(0, 1, "of a row that is gone"), (3, 1, "")]));
+    writer.flush();
+    writer.write(partial(&[(0, 1, "")], &[false]));
+    writer.flush();
+    assert_eq!(writer.bad.take().len(), 1);
+    writer.close();
+    assert_eq!(bench.read("orders").1.len(), 0);
+}

@@ -28,6 +28,7 @@ mod chunk;
 mod config;
 mod diff;
 mod doctor;
+mod execute;
 mod history;
 mod log;
 mod open;
@@ -45,6 +46,7 @@ mod trigger;
 
 pub(crate) use config::Settings;
 pub(crate) use doctor::check;
+pub(crate) use execute::execute;
 pub(in crate::sqlite) use position::Cell;
 pub use remove::remove_capture;
 pub(crate) use scan::Scan;

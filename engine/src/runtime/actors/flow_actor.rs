@@ -232,6 +232,8 @@ impl FlowActor {
             (None, Some(Outcome::Finished)) => self.end(FlowState::Finished),
             (None, _) if self.wish == Wish::Pause => {
                 info!("flow paused");
+                // Whoever waits for the pause may open the store.
+                self.store = None;
                 self.state.send_replace(FlowState::Paused);
             }
             (None, _) => self.end(FlowState::Stopped),
@@ -277,6 +279,7 @@ impl FlowActor {
                 if wish == Wish::Stop {
                     self.end(waiting)
                 } else {
+                    self.store = None;
                     self.state.send_replace(waiting);
                 }
             }

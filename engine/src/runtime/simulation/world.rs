@@ -223,6 +223,7 @@ fn entry(build: Build) -> PluginEntry {
         schema: || schemars::schema_for!(u8),
         check: |_| Ok(Properties::source()),
         doctor: |_| Vec::new(),
+        retire: |_, _| Ok(Vec::new()),
         build,
     }
 }

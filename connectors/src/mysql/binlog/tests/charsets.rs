@@ -1,6 +1,6 @@
 //! Texts whose bytes MySQL reads in its own way; what the servers say is in the recorded tables, too.
 
-use crate::mysql::binlog::Charset;
+use crate::mysql::binlog::charset::Charset;
 
 fn decoded(charset: &str, bytes: &[u8]) -> Option<String> {
     let mut text = String::new();

@@ -7,15 +7,17 @@ use arrow::datatypes::{DataType, Field};
 
 use super::super::bytes::Bytes;
 use super::super::cell::CellBuilder;
+use super::super::charset::Charset;
 use super::super::decimal;
 use super::super::gtid_event::{GtidEvent, gtid_list, previous_gtids};
 use super::super::jsonb;
+use super::super::table_map::TableMap;
 use super::super::temporal;
 use super::fixtures::FIXTURES;
 use super::replay::Replay;
 use crate::mysql::binlog::{
-    Charset, Checksum, Event, Flavor, HEADER_BYTES, MariadbGtidPos, MysqlGtidSet, RowBuilders, RowDecoder, RowsEvent,
-    TableMap, decode, kind, split_event,
+    Checksum, Event, Flavor, HEADER_BYTES, MariadbGtidPos, MysqlGtidSet, RowBuilders, RowDecoder, RowsEvent, decode,
+    kind, split_event,
 };
 use crate::mysql::ddl::{ApplySettings, Dialect, Statement, apply, parse};
 use crate::mysql::rows::ZeroDates;

@@ -47,7 +47,6 @@ fn a_gap_is_kept_and_a_tag_is_another_source() {
     assert!(!seen.contains(&MysqlGtid { source: source(""), number: 6 }));
     assert!(!seen.contains(&MysqlGtid { source: source("t"), number: 5 }));
     assert!(!set(&format!("{SERVER}:5-7")).is_subset(&seen));
-    assert_eq!(set(&format!("{SERVER}:1-9")).without(&seen).to_string(), format!("{SERVER}:6"));
 }
 
 #[test]
@@ -66,18 +65,12 @@ fn sets_of_ranges_are_sets_of_numbers() {
         }
         let [one, two] = &ranges;
         assert_eq!(one.to_string().parse::<MysqlGtidSet>().unwrap(), *one);
-        assert_eq!(one.count(), numbers[0].len() as u64);
+        let found: BTreeSet<u64> = one.sources().flat_map(|(_, r)| r.iter().flat_map(|(a, b)| *a..=*b)).collect();
+        assert_eq!(found, numbers[0], "{one}");
         for number in 1..50 {
             assert_eq!(one.contains(&MysqlGtid { source: source(""), number }), numbers[0].contains(&number));
         }
         assert_eq!(one.is_subset(two), numbers[0].is_subset(&numbers[1]), "{one} {two}");
-        let left = one.without(two);
-        let expected: BTreeSet<u64> = numbers[0].difference(&numbers[1]).copied().collect();
-        let found: BTreeSet<u64> = left.sources().flat_map(|(_, r)| r.iter().flat_map(|(a, b)| *a..=*b)).collect();
-        assert_eq!(found, expected, "{one} without {two}");
-        let mut both = one.clone();
-        both.add_all(two);
-        assert_eq!(both.count(), numbers[0].union(&numbers[1]).count() as u64);
     }
 }
 

@@ -4,7 +4,8 @@ use aqueduct_model::ErrorKind;
 
 use super::fixtures::{FIXTURES, Fixture};
 use super::replay::Replay;
-use crate::mysql::binlog::{Checksum, Event, EventHeader, Flavor, GtidEvent, RawEvent, decode, split_event};
+use crate::mysql::binlog::gtid_event::GtidEvent;
+use crate::mysql::binlog::{Checksum, Event, EventHeader, Flavor, RawEvent, decode, split_event};
 
 fn raw(event_type: u8, flags: u16, body: &[u8]) -> RawEvent<'_> {
     let header = EventHeader { timestamp: 0, event_type, server_id: 1, size: 19, next_position: 4, flags };

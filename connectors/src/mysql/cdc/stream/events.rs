@@ -7,9 +7,10 @@ use super::super::mark::{Gtid, Gtids, LogPlace, TransactionId};
 use super::super::resume::lost;
 use super::super::statement::Statement;
 use super::super::transaction::Open;
+use super::replace::replaced_in_part;
 use super::statements::as_statement;
 use super::{Step, Stream};
-use crate::mysql::binlog::{Event, Flavor, RawEvent, RowsEvent, decode};
+use crate::mysql::binlog::{Event, Flavor, MariadbGtidEvent, RawEvent, RowsEvent, decode};
 
 impl Stream {
     pub(super) fn handle(&mut self, event: LogEvent, bad: &mut BadRows) -> Result<Step> {
@@ -33,14 +34,7 @@ impl Stream {
                 self.log.keep(event);
                 Ok(Step::HandOutFirst)
             }
-            Event::MariadbGtid(gtid) => {
-                let step = self.begin(at, Some(Gtid::MariaDb(gtid.gtid)), !gtid.standalone, 0)?;
-                if gtid.prepared_xa {
-                    // The identifier comes with the prepare event; there is no XA START.
-                    self.is_xa();
-                }
-                Ok(step)
-            }
+            Event::MariadbGtid(gtid) => self.begin_mariadb(at, &gtid),
             Event::Xid(_) => self.commit(event.header.timestamp),
             Event::XaPrepare { one_phase, xid } => {
                 let timestamp = event.header.timestamp;
@@ -71,6 +65,7 @@ impl Stream {
             Event::MariadbGtidList(position) => self.check_start(&Gtids::MariaDb(position)),
             Event::Payload(_) => Err(Error::bug("a compressed transaction was not opened")),
             Event::Format(format) if format.created > 0 => self.server_began(&at),
+            Event::Annotation(statement) if flavor == Flavor::MariaDb => Ok(self.annotated(statement)),
             Event::Format(_)
             | Event::Heartbeat { .. }
             | Event::Stop
@@ -150,6 +145,15 @@ impl Stream {
         Ok(Step::Go)
     }
 
+    fn begin_mariadb(&mut self, at: LogPlace, gtid: &MariadbGtidEvent) -> Result<Step> {
+        let step = self.begin(at, Some(Gtid::MariaDb(gtid.gtid)), !gtid.standalone, 0)?;
+        if gtid.prepared_xa {
+            // The identifier comes with the prepare event; there is no XA START.
+            self.is_xa();
+        }
+        Ok(step)
+    }
+
     pub(super) fn rows(&mut self, rows: &RowsEvent<'_>, at: &LogPlace) -> Result<Step> {
         let Some(open) = self.open.as_mut() else {
             return Err(Error::new(
@@ -161,6 +165,9 @@ impl Stream {
             return Ok(Step::Go);
         }
         let (count, bytes) = self.tables.decode(rows, at)?;
+        if count > 0 && open.replaces && rows.is_partial_update() {
+            return Err(replaced_in_part(at));
+        }
         open.rows += count;
         open.bytes += bytes;
         self.group.rows += count;

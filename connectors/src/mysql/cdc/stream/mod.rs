@@ -1,13 +1,14 @@
 //! The log's events as transactions of captured rows, and as changes of tables.
 
 mod events;
+mod replace;
 mod statements;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aqueduct_model::{BadRows, Change, Error, ErrorKind, Relation, RelationName, Result};
+use aqueduct_model::{BadRows, Change, Error, Relation, RelationName, Result};
 
 use super::group::Group;
 use super::log::{Log, LogEvent};

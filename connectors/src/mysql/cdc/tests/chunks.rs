@@ -41,7 +41,7 @@ fn between(before: &State, told: &[Told], shown: (usize, usize)) -> Option<State
     let mut state = before.clone();
     let (mut unknown_first, mut unknown_second) = (0, 0);
     for transaction in told {
-        let mut is_shown = |verdict: Shown, seen: &mut usize, limit: usize| match verdict {
+        let is_shown = |verdict: Shown, seen: &mut usize, limit: usize| match verdict {
             Shown::Yes => true,
             Shown::No => false,
             Shown::Unknown => {

@@ -114,6 +114,21 @@ async fn online_schema_changes_leave_no_trace() {
             ["+t 2|2", "AddColumns([\"c\"]) t", "+t 3|3|30"],
             "{kind:?}"
         );
+        // One with the same columns (a rebuild, another index) changes nothing at all.
+        database.sql(
+            "CREATE TABLE _t_new LIKE t; ALTER TABLE _t_new ADD INDEX (v); INSERT INTO _t_new SELECT * FROM t;
+             RENAME TABLE t TO _t_old, _t_new TO t; DROP TABLE _t_old; INSERT INTO t VALUES (4,4,40)",
+        );
+        assert_eq!(texts(&read_all(&mut system, true).await), ["+t 4|4|40"], "{kind:?}");
+        // The rows that were copied may have any value in a new column: they are to be read again.
+        database.sql(
+            "CREATE TABLE _t_gho LIKE t; ALTER TABLE _t_gho ADD COLUMN d int; INSERT INTO _t_gho SELECT *, 5 FROM t;
+             RENAME TABLE t TO _t_del, _t_gho TO t",
+        );
+        let items = read_all(&mut system, true).await;
+        let [LogItem::Schema { change, .. }] = items.as_slice() else { panic!("{kind:?}: {items:?}") };
+        let field = change.relation.columns().field_with_name("d").expect("the column");
+        assert!(field.metadata().contains_key(crate::cdc::capture::BACKFILLED), "{kind:?}");
         system.close().await.expect("closes");
     }
 }

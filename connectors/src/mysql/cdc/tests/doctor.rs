@@ -132,3 +132,137 @@ async fn cascades_are_never_silent() {
         MysqlSystem::new(warn).connect().await.expect("a warning only");
     }
 }
+
+/// Captures a whole database from now on, with a table `p` and a table `c` in it.
+async fn with_parent(database: &Database<'_>, cascade: Cascade) -> MysqlSystem {
+    database.sql("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int)");
+    let settings = MysqlSettings { cascade, ..settings(&database.url("cdc"), &[&format!("{}.*", database.name())]) };
+    let mut system = MysqlSystem::new(settings);
+    system.connect().await.expect("connects");
+    let relations = relations(&mut system).await;
+    let mark = system.end_of_log().await.expect("the end");
+    system.start(&mark, &relations).await.expect("starts");
+    system
+}
+
+#[tokio::test]
+async fn a_cascade_that_ddl_adds_is_never_silent() {
+    for kind in KINDS {
+        for (ddl, key) in [
+            ("ALTER TABLE c ADD CONSTRAINT fk FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL", "`fk`"),
+            ("ALTER TABLE c ADD COLUMN w int, ADD FOREIGN KEY (p) REFERENCES p (id) ON UPDATE CASCADE", "its name"),
+        ] {
+            let database = server(kind).database();
+            let mut system = with_parent(&database, Cascade::Refuse).await;
+            database.sql(ddl);
+            let items = read_all(&mut system, true).await;
+            let failed = items.iter().find_map(|item| match item {
+                LogItem::Failed { table, error, .. } => Some((table.table.as_str(), error)),
+                _ => None,
+            });
+            let Some(("c", error)) = failed else { panic!("{kind:?} {ddl}: {items:?}") };
+            let hint = error.hint().expect("a hint");
+            assert!(hint.contains(&format!("ALTER TABLE `{}`.`c` DROP FOREIGN KEY {key};", database.name())), "{hint}");
+            assert!(hint.contains("`cascade: warn`"), "{hint}");
+            system.close().await.expect("closes");
+
+            let database = server(kind).database();
+            let mut system = with_parent(&database, Cascade::Warn).await;
+            database.sql(&format!("{ddl}; INSERT INTO p VALUES (1)"));
+            let read = texts(&read_all(&mut system, true).await);
+            assert_eq!(read.last().map(String::as_str), Some("+p 1"), "{kind:?} {ddl}");
+            system.close().await.expect("closes");
+        }
+        // One that changes no rows of the child is nobody's affair.
+        let database = server(kind).database();
+        let mut system = with_parent(&database, Cascade::Refuse).await;
+        database
+            .sql("ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p (id) ON DELETE RESTRICT; INSERT INTO p VALUES (1)");
+        assert_eq!(texts(&read_all(&mut system, true).await), ["+p 1"], "{kind:?}");
+        // A new table is refused while it has such a key, and not when it has none any more.
+        database.sql("CREATE TABLE n (id int PRIMARY KEY, p int, CONSTRAINT fk_n FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)");
+        let end = system.end_of_log().await.expect("the end");
+        let error = try_read_to(&mut system, &end, true).await.expect_err("a cascade");
+        let fix = format!("ALTER TABLE `{}`.`n` DROP FOREIGN KEY `fk_n`;", database.name());
+        assert!(error.hint().is_some_and(|hint| hint.contains(&fix)), "{kind:?}: {error:?}");
+        system.close().await.expect("closes");
+    }
+}
+
+/// Everything that can be wrong with one server and one account at the same time.
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_at_once() {
+    for (kind, lines, statements) in [
+        (
+            Kind::MySql8,
+            &[
+                "gtid-mode=OFF",
+                "enforce-gtid-consistency=OFF",
+                "binlog-format=STATEMENT",
+                "binlog-row-image=MINIMAL",
+                "binlog-row-value-options=PARTIAL_JSON",
+                "binlog-expire-logs-seconds=3600",
+                "sync-binlog=0",
+                "server-id=0",
+            ][..],
+            &[
+                "SET GLOBAL binlog_format='ROW';",
+                "SET GLOBAL binlog_row_image='FULL';",
+                "SET GLOBAL binlog_row_value_options='';",
+                "SET GLOBAL binlog_expire_logs_seconds=604800;",
+                "SET GLOBAL sync_binlog=1;",
+                "SET GLOBAL server_id=1;",
+                "SET GLOBAL gtid_mode=ON;",
+                "GRANT REPLICATION CLIENT ON *.* TO 'poor'@'%';",
+            ][..],
+        ),
+        (
+            Kind::MariaDb,
+            &[
+                "binlog-format=MIXED",
+                "binlog-row-image=MINIMAL",
+                "binlog-annotate-row-events=OFF",
+                "expire-logs-days=0.01",
+                "sync-binlog=0",
+            ][..],
+            &[
+                "SET GLOBAL binlog_format='ROW';",
+                "SET GLOBAL binlog_row_image='FULL';",
+                "SET GLOBAL binlog_annotate_row_events=ON;",
+                "SET GLOBAL binlog_expire_logs_seconds=604800;",
+                "SET GLOBAL sync_binlog=1;",
+                "GRANT BINLOG MONITOR ON *.* TO 'poor'@'%';",
+            ][..],
+        ),
+    ] {
+        let mut options = Options::new();
+        for line in lines {
+            options = options.config(*line);
+        }
+        let server = Server::start(kind, options);
+        let database = server.named_database("shop");
+        database.sql(
+            "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE m (id int) ENGINE=MyISAM;
+             CREATE TABLE c (id int PRIMARY KEY, p int, CONSTRAINT fk FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE);
+             CREATE USER poor IDENTIFIED BY 'poor'; GRANT INSERT ON shop.* TO poor; GRANT SELECT ON shop.m TO poor",
+        );
+        let url = database.url("poor");
+        let found = findings(&settings(&url, &["shop.*", "shop.gone", "else.*"])).await;
+        let fixes: Vec<&str> =
+            found.iter().filter(|finding| !finding.ok).filter_map(|finding| finding.fix.as_deref()).collect();
+        let of_tables = [
+            "GRANT REPLICATION SLAVE ON *.* TO 'poor'@'%';",
+            "GRANT SELECT ON `shop`.`p` TO 'poor'@'%';",
+            "GRANT SELECT ON `shop`.`gone` TO 'poor'@'%';",
+            "GRANT SELECT ON `else`.* TO 'poor'@'%';",
+            "ALTER TABLE `shop`.`m` ENGINE=InnoDB;",
+            "ALTER TABLE `shop`.`m` ADD COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY;",
+            "ALTER TABLE `shop`.`c` DROP FOREIGN KEY `fk`;",
+        ];
+        for statement in statements.iter().chain(&of_tables) {
+            assert!(fixes.iter().any(|fix| fix.contains(statement)), "{kind:?}: {statement} is not in {found:#?}");
+        }
+        let error = MysqlSystem::new(settings(&url, &["shop.*"])).connect().await.expect_err("nothing fits");
+        assert_eq!(error.kind(), ErrorKind::Auth, "{error:?}");
+    }
+}

@@ -122,6 +122,9 @@ async fn another_server() {
         let without = MysqlMark { server: "another".to_owned(), gtids: String::new(), ..mark.clone() };
         let error = must_be_lost(&database, &without, "no GTIDs").await;
         assert!(error.to_string().contains("without GTIDs"), "{error}");
+        let prepared = vec![super::super::mark::Prepared { xid: "61".to_owned(), at: Some(mark.place.clone()) }];
+        let open = MysqlMark { server: "another".to_owned(), prepared, ..mark.clone() };
+        must_be_lost(&database, &open, "XA transactions that were open elsewhere").await;
         // With GTIDs it is a failover, and nothing is lost.
         let with = MysqlMark { server: "another".to_owned(), place: LogPlace::new("other.000007", 99), ..mark };
         let items = outcome(&database, &with).await.unwrap_or_else(|error| panic!("{kind:?} {error:?}"));

@@ -3,6 +3,7 @@
 mod chunks;
 mod ddl;
 mod doctor;
+mod images;
 mod login;
 mod lost;
 mod rows;
@@ -15,7 +16,7 @@ use aqueduct_model::{BadRow, BadRowPolicy, BadRows, Batch, Op, Relation, Result,
 use aqueduct_test_servers::{Database, Kind, Server, shared};
 
 use super::mark::{MysqlMark, TransactionId};
-use super::{Cascade, DEFAULT_HEARTBEAT, MysqlSettings, MysqlSystem};
+use super::{Cascade, MysqlSettings, MysqlSystem};
 use crate::cdc::capture::{LogBudget, LogItem, System};
 use crate::mysql::address::Address;
 use crate::mysql::rows::ZeroDates;
@@ -34,7 +35,7 @@ pub(super) fn settings(url: &str, tables: &[&str]) -> MysqlSettings {
         zero_dates: ZeroDates::Null,
         cascade: Cascade::Refuse,
         server_id: None,
-        heartbeat: DEFAULT_HEARTBEAT,
+        heartbeat: Duration::from_secs(10),
     }
 }
 

@@ -269,21 +269,3 @@ async fn compressed_events_and_transactions() {
         system.close().await.expect("closes");
     }
 }
-
-#[tokio::test]
-async fn minimal_row_images_leave_columns_absent() {
-    for kind in KINDS {
-        let server = Server::start(kind, Options::new().config("binlog-row-image=MINIMAL"));
-        let database = server.database();
-        database.sql("CREATE TABLE t (id int PRIMARY KEY, a int, b varchar(9))");
-        let (mut system, _) = streaming(&database).await;
-        database.sql(
-            "INSERT INTO t VALUES (1,1,'x'); UPDATE t SET a = NULL WHERE id = 1; UPDATE t SET id = 2; DELETE FROM t",
-        );
-        let read = texts(&read_all(&mut system, true).await);
-        assert_eq!(read[0], "+t 1|1|x", "{kind:?}");
-        assert_eq!(read[1], ">t 1|NULL", "{kind:?}: b was not sent");
-        assert_eq!(read.last().map(String::as_str), Some("-t 2"), "{kind:?}");
-        system.close().await.expect("closes");
-    }
-}

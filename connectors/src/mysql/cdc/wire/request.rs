@@ -7,6 +7,8 @@ const COM_BINLOG_DUMP: u8 = 0x12;
 const COM_REGISTER_SLAVE: u8 = 0x15;
 const COM_BINLOG_DUMP_GTID: u8 = 0x1e;
 const BINLOG_THROUGH_GTID: u16 = 0x04;
+/// MariaDB sends the statements of rows only when asked; MySQL has no such bit.
+const BINLOG_SEND_ANNOTATE_ROWS: u16 = 0x02;
 /// Where the first event of a file is.
 const FIRST_POSITION: u64 = 4;
 
@@ -47,7 +49,7 @@ pub(super) fn dump(server_id: u32, from: &DumpFrom) -> Vec<u8> {
 fn dump_file(server_id: u32, file: &str, position: u32) -> Vec<u8> {
     let mut packet = vec![COM_BINLOG_DUMP];
     packet.extend_from_slice(&position.to_le_bytes());
-    packet.extend_from_slice(&0_u16.to_le_bytes());
+    packet.extend_from_slice(&BINLOG_SEND_ANNOTATE_ROWS.to_le_bytes());
     packet.extend_from_slice(&server_id.to_le_bytes());
     packet.extend_from_slice(file.as_bytes());
     packet

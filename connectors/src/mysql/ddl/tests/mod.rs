@@ -77,6 +77,7 @@ impl Known {
                 text
             }
             Effect::Undescribed(table) => format!("undescribed {}", table.table),
+            Effect::Cascades { table, key } => format!("cascade {} {}", key.unwrap_or_default(), table.table),
             Effect::MovesRows { table, what } => format!("{what} {}", table.table),
         }
     }

@@ -1,6 +1,7 @@
 //! What statements are.
 
-use super::super::{Statement, TableDdl, XaVerb};
+use super::super::statement::XaVerb;
+use super::super::{Statement, TableDdl};
 use super::{mariadb, mysql, name, parse};
 
 #[test]

@@ -7,7 +7,7 @@ use arrow::compute::concat_batches;
 
 use super::*;
 use crate::cdc::capture::{LogBudget, LogItem, System};
-use crate::mysql::cdc::{Cascade, DEFAULT_HEARTBEAT, MysqlSettings, MysqlSystem};
+use crate::mysql::cdc::{Cascade, MysqlSettings, MysqlSystem};
 
 /// Captures all tables of a database.
 fn system(database: &Database<'_>) -> MysqlSystem {
@@ -17,7 +17,7 @@ fn system(database: &Database<'_>) -> MysqlSystem {
         zero_dates: ZeroDates::Null,
         cascade: Cascade::Refuse,
         server_id: None,
-        heartbeat: DEFAULT_HEARTBEAT,
+        heartbeat: std::time::Duration::from_secs(10),
     })
 }
 

@@ -56,15 +56,15 @@ const CHANGES: [&str; 22] = [
     "keyed + 3|three|NULL",
     // The large text was not touched.
     "keyed > 1|uno|~",
-    // The key changes: another row, with what the log has of it.
-    "keyed - 1|~|~",
-    "keyed + 10|uno|~",
+    // The key changes: another row, or the same with what the log does not have of it.
+    "keyed < 1|~|~",
+    "keyed > 10|uno|~",
     "keyed - 2|~|~",
     "keyed + -2|two|small",
     "keyed - 3|~|~",
     "keyed + -3|three|NULL",
-    "keyed - 10|~|~",
-    "keyed + -10|uno|~",
+    "keyed < 10|~|~",
+    "keyed > -10|uno|~",
     "keyed - -2|~|~",
     "whole + 1|one|(3000 bytes)",
     "whole + 1|one|(3000 bytes)",

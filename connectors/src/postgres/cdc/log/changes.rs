@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use aqueduct_model::{BadRow, BadRows, Change, Error, ErrorKind, Relation, RelationName, Result, SchemaChange};
 
-use super::super::catalog::logged_table;
+use super::super::catalog::{logged_table, name_today, table_id};
 use super::super::pgoutput::{self, Message, OldRow};
 use super::super::shape::steps;
 use super::super::table_rows::TableRows;
 use super::{Log, unexpected};
 use crate::cdc::capture::{LogItem, is_wanted};
 use crate::postgres::connection::Session;
+use arrow::datatypes::Schema;
 
 impl Log {
     /// A change of rows or of a table's shape, or what concerns neither.
@@ -80,7 +81,7 @@ impl Log {
     /// The log describes a table: before its first row, and again when it has changed.
     async fn relation(&mut self, logged: &pgoutput::Relation, catalogs: &Session) -> Result<()> {
         let name = logged.table_name();
-        let before = self.group.table(logged.oid).cloned();
+        let before = self.group.table_or_shape(logged.oid).cloned();
         if let Some(before) = before.as_ref().filter(|before| *before.name() != name) {
             return self.renamed(before.clone(), name, logged, catalogs).await;
         }
@@ -88,7 +89,27 @@ impl Log {
             self.group.ignore(logged.clone());
             return Ok(());
         };
+        if table_id(&shape).is_some_and(|oid| oid != logged.oid) {
+            return self.made_anew(&shape, logged, catalogs).await;
+        }
         self.reshape(&shape, logged, catalogs).await
+    }
+
+    /// Another table has the name of a captured one, which was dropped or renamed: its rows are read.
+    async fn made_anew(&mut self, old: &Relation, logged: &pgoutput::Relation, catalogs: &Session) -> Result<()> {
+        let empty = Relation::new(old.name().clone(), Arc::new(Schema::empty()), &[] as &[&str], old.version() + 1)?;
+        let table = match logged_table(catalogs, logged, &empty).await {
+            Err(error) if error.kind() == ErrorKind::Schema => return self.failed(old, logged, error),
+            table => table?,
+        };
+        self.origins.replace(old.name(), table.partitioned);
+        self.before_schema()?;
+        self.group.drop_table(old);
+        let now = Arc::new(table.relation);
+        if !self.open.is_some_and(|open| open.skipped) {
+            self.schema(SchemaChange::new(now.clone(), Change::CreateTable))?;
+        }
+        self.group.describe(logged.oid, now, table.layout)
     }
 
     async fn reshape(&mut self, old: &Arc<Relation>, logged: &pgoutput::Relation, catalogs: &Session) -> Result<()> {
@@ -130,15 +151,63 @@ impl Log {
     ) -> Result<()> {
         if !is_wanted(&self.wanted, &name) {
             tracing::warn!(table = %before.name(), now = %name, "a captured table has a name now that is not captured");
+            self.before_schema()?;
+            self.group.drop_table(&before);
             self.group.ignore(logged.clone());
             return Ok(());
         }
+        let displaced = match self.group.shape(&name).cloned() {
+            Some(holder) => self.make_way(&holder, before.name(), catalogs).await?,
+            None => None,
+        };
+        let renamed = self.rename(&before, name)?;
+        self.reshape(&renamed, logged, catalogs).await?;
+        match displaced {
+            Some((holder, now)) => self.rename(&holder, now).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// A captured table whose name another one has now goes aside; the name that it gets, when that is known. `free` is
+    /// the name that the other one leaves.
+    async fn make_way(
+        &mut self,
+        holder: &Arc<Relation>,
+        free: &RelationName,
+        catalogs: &Session,
+    ) -> Result<Option<(Arc<Relation>, RelationName)>> {
+        let now = match table_id(holder) {
+            Some(oid) => name_today(catalogs, oid).await?,
+            None => None,
+        };
+        let is_free = |name: &RelationName| name == free || self.group.shape(name).is_none();
+        match now.filter(|now| is_wanted(&self.wanted, now) && is_free(now)) {
+            Some(now) => {
+                let aside = RelationName { table: format!("{}_renamed", now.table), ..now.clone() };
+                Ok(Some((self.rename(holder, aside)?, now)))
+            }
+            // It is gone, or has a name that is not captured; if that is to change, it is found as a new table.
+            None => {
+                self.before_schema()?;
+                self.group.drop_table(holder);
+                self.schema(SchemaChange::new(holder.clone(), Change::DropTable))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tells of a rename. The rows that the log describes from now on are those of the new name.
+    fn rename(&mut self, before: &Arc<Relation>, name: RelationName) -> Result<Arc<Relation>> {
+        self.before_schema()?;
         let from = before.name().clone();
         self.origins.rename(&from, &name);
-        self.group.forget(&from);
+        self.group.drop_table(before);
         let renamed = Relation::new(name, before.columns().clone(), &before.key_names(), before.version() + 1)?;
         let renamed = Arc::new(renamed);
-        self.schema(SchemaChange::new(renamed.clone(), Change::RenameTable { from }))?;
-        self.reshape(&renamed, logged, catalogs).await
+        self.group.capture(renamed.clone());
+        if !self.open.is_some_and(|open| open.skipped) {
+            self.schema(SchemaChange::new(renamed.clone(), Change::RenameTable { from }))?;
+        }
+        Ok(renamed)
     }
 }

@@ -10,7 +10,7 @@ use aqueduct_model::{BadRows, Batch, Error, Relation, RelationName, Result};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::catalog::logged_table;
+use super::catalog::{logged_table, table_id};
 use super::chunk::Origins;
 use super::feed::{Fed, Feed};
 use super::group::{Group, Transaction};
@@ -101,8 +101,14 @@ impl Log {
         Ok(())
     }
 
+    /// Whether rows of the table with that number are captured under that name.
+    pub(crate) fn captures(&self, table: &RelationName, oid: u32) -> bool {
+        self.group.shape(table).is_some_and(|shape| table_id(shape) == Some(oid))
+    }
+
     /// Says that a table cannot be gone on with.
     pub(crate) fn fail(&mut self, table: &RelationName, error: Error) {
+        self.group.forget(table);
         self.ready.push_back(LogItem::Failed { table: table.clone(), error, boundary: Some(self.mark.clone()) });
     }
 
@@ -144,7 +150,7 @@ impl Log {
             }
             messages += 1;
             if self.replayed.is_some() {
-                if messages % MESSAGES_BETWEEN_YIELDS == 0 {
+                if messages.is_multiple_of(MESSAGES_BETWEEN_YIELDS) {
                     tokio::task::yield_now().await;
                 }
                 self.replay(catalogs, bad).await?;
@@ -152,7 +158,7 @@ impl Log {
             }
             // Whole transactions do not wait for more than what is there already.
             let patience = if has_rows && is_whole { None } else { Some(deadline) };
-            let is_late = messages % MESSAGES_BETWEEN_YIELDS == 0 && Instant::now() >= deadline;
+            let is_late = messages.is_multiple_of(MESSAGES_BETWEEN_YIELDS) && Instant::now() >= deadline;
             let fed = if is_late { None } else { self.take(patience, budget.single || until.is_some()).await? };
             match fed {
                 Some(Fed::Message(message)) => self.message(message, until, catalogs, bad).await?,

@@ -88,7 +88,10 @@ async fn case_084_a_slot_in_use_names_its_reader() {
         assert_eq!(error.kind(), ErrorKind::Throttled);
         let slot = capture.settings.slot();
         let pid = database.text(&format!("SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{slot}'"));
-        assert!(error.to_string().contains(&format!("pid {pid}")), "{error}");
+        assert!(error.to_string().contains(&format!("with pid {pid}")), "{error}");
+        let findings = crate::postgres::doctor::check(&capture.settings).await;
+        let said = findings.iter().find(|finding| finding.what.contains("is active for the session of"));
+        assert!(said.is_some_and(|said| said.what.contains(&pid) && said.fix.is_some()), "{findings:?}");
         capture.end().await;
     })
     .await;

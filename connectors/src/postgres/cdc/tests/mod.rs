@@ -16,7 +16,8 @@ use aqueduct_model::{BadRow, BadRowPolicy, BadRows, Batch, Op, Relation, Result}
 use aqueduct_test_servers::{Database, Kind, Server, shared};
 
 use super::log::Item;
-use super::{PostgresMark, PostgresSystem, Settings, remove_capture};
+use super::mark::PostgresMark;
+use super::{PostgresSystem, Settings, remove_capture};
 use crate::cdc::capture::{LogBudget, LogItem, System};
 use crate::postgres::address::Address;
 use crate::postgres::copy::Unrepresentable;

@@ -115,3 +115,31 @@ async fn a_login_without_a_line_in_pg_hba_names_the_line() {
     assert_eq!(kind, ErrorKind::Auth);
     assert!(text.contains(&format!("host {} nobody", database.name())) && text.contains("pg_hba.conf"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_094_logins_that_are_refused_name_their_statement() {
+    on_all(async |server| {
+        let database = server.database();
+        let (name, role) = (database.name(), format!("l_{}", database.name()));
+        database.sql(&format!("CREATE ROLE {role} REPLICATION"));
+        let mut settings = settings(&database, "logins");
+        settings.address = Address::parse(&database.url(&role)).expect("a URL");
+        for (refuse, statement) in [
+            (String::new(), format!("ALTER ROLE \"{role}\" LOGIN;")),
+            (
+                format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"),
+                format!("GRANT CONNECT ON DATABASE \"{name}\" TO \"{role}\";"),
+            ),
+            (format!("ALTER ROLE {role} CONNECTION LIMIT 0"), format!("ALTER ROLE \"{role}\" CONNECTION LIMIT -1;")),
+        ] {
+            database.sql(&refuse);
+            let (_, text) = error_of(&settings).await;
+            assert!(text.contains(&statement), "{statement} is not in:\n{text}");
+            database.sql(&statement);
+        }
+        let (_, text) = error_of(&settings).await;
+        assert!(text.contains("GRANT CREATE ON DATABASE"), "it is let in: {text}");
+        database.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    })
+    .await;
+}

@@ -85,7 +85,7 @@ async fn case_087_the_server_hears_of_durable_positions_and_of_no_others() {
     let slot = capture.settings.slot();
     let confirmed = || {
         let sql = format!("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{slot}'");
-        database.text(&sql).parse::<super::super::Lsn>().expect("a place")
+        database.text(&sql).parse::<super::super::mark::Lsn>().expect("a place")
     };
     let before = confirmed();
     database.sql("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)");

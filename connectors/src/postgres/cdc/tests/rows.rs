@@ -65,7 +65,7 @@ async fn case_047_values_stored_apart_and_not_touched_are_absent() {
         database.sql("UPDATE t_default SET n = 2; UPDATE t_default SET id = 5; UPDATE t_default SET large = NULL");
         assert_eq!(
             capture.texts().await,
-            ["t_default > 1|2|~", "t_default - 1|~|~", "t_default + 5|2|~", "t_default > 5|2|-"]
+            ["t_default > 1|2|~", "t_default < 1|~|~", "t_default > 5|2|~", "t_default > 5|2|-"]
         );
         database.sql("UPDATE t_full SET n = 2");
         let texts = capture.texts().await;

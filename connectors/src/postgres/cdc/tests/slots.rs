@@ -1,6 +1,7 @@
 //! Slots and publications: ours come and go, the user's stay as they are.
 
 use super::*;
+use crate::cdc::capture::is_remade;
 
 fn names(database: &Database<'_>) -> (String, String) {
     let sql = |what: &str| {
@@ -114,17 +115,27 @@ async fn what_a_publication_left_out_is_told() {
         let mut capture = Capture::begin(settings(&database, "left-out")).await;
         let tables = relations(&mut capture.system).await;
         capture.system.close().await.expect("a close");
-        // A table that was made again under its name is another one.
-        database.sql(
-            "DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)",
-        );
+        let own = capture.settings.own_name();
+        database
+            .sql(&format!("ALTER PUBLICATION {own} DROP TABLE b; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)"));
         let mut again = PostgresSystem::new(capture.settings.clone());
         again.connect().await.expect("a connection");
         again.start(&capture.begin, &tables).await.expect("a start");
         let end = again.end_of_log().await.expect("the end");
         let got = texts(&read_to(&mut again, &end, false).await);
         assert_eq!((got.len(), got[1].as_str()), (2, "a + 1"), "{got:?}");
-        assert!(got[0].starts_with("b failed: the publication had not held public.b"), "{got:?}");
+        assert!(got[0].starts_with("b failed: the publication does not hold public.b"), "{got:?}");
+        again.close().await.expect("a close");
+        // A table that was made again under its name is another one: it is found by that, and published.
+        database.sql("DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (2)");
+        again.connect().await.expect("a connection");
+        again.start(&capture.begin, &tables).await.expect("a start");
+        let found = relations(&mut again).await;
+        assert!(!is_remade(&tables[0], &found[0]) && is_remade(&tables[1], &found[1]));
+        again.add_table(found[1].clone()).await.expect("the table");
+        database.sql("INSERT INTO b VALUES (3)");
+        let end = again.end_of_log().await.expect("the end");
+        assert_eq!(texts(&read_to(&mut again, &end, false).await), ["a + 1", "b + 3"]);
         again.close().await.expect("a close");
         // A publication that was made again sent nothing meanwhile.
         database.sql(&format!("DROP PUBLICATION {}", capture.settings.own_name()));

@@ -1,9 +1,9 @@
-//! A TCP proxy that breaks connections in the ways that networks do.
+//! A TCP proxy that breaks connections in the ways that networks do: for `aqueduct torture` and for tests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a waiting pump looks whether it is to end or its fault has changed.
@@ -49,7 +49,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
-    server: u16,
+    server: String,
     fault: Mutex<Fault>,
     ended: AtomicBool,
     accepted: AtomicU64,
@@ -57,12 +57,12 @@ struct Shared {
 }
 
 impl Shared {
-    fn fault(&self) -> Fault {
-        *self.fault.lock().expect("no holder of this lock panics")
+    fn fault(&self) -> MutexGuard<'_, Fault> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<TcpStream>> {
-        self.open.lock().expect("no holder of this lock panics")
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cut(&self) {
@@ -74,12 +74,23 @@ impl Shared {
 }
 
 impl Proxy {
-    /// A proxy that passes everything on to a port of 127.0.0.1.
+    /// A proxy that passes everything on to a port of 127.0.0.1; for tests.
+    ///
+    /// # Panics
+    /// When no port can be had.
     #[must_use]
     pub fn to(server: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", crate::place::free_port())).expect("a free port");
-        let port = listener.local_addr().expect("a bound listener has an address").port();
-        listener.set_nonblocking(true).expect("a listener that can be asked");
+        Self::start(format!("127.0.0.1:{server}")).expect("a free port")
+    }
+
+    /// A proxy that passes everything on to `host:port`. Its own port is one of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start(server: String) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared {
             server,
             fault: Mutex::new(Fault::None),
@@ -89,7 +100,7 @@ impl Proxy {
         });
         let accepting = shared.clone();
         std::thread::spawn(move || accept(&listener, &accepting));
-        Self { port, shared }
+        Ok(Self { port, shared })
     }
 
     /// Where clients connect.
@@ -100,7 +111,7 @@ impl Proxy {
 
     /// What goes wrong from now on.
     pub fn set(&self, fault: Fault) {
-        *self.shared.fault.lock().expect("no holder of this lock panics") = fault;
+        *self.shared.fault() = fault;
         if fault == Fault::Refuse {
             self.shared.cut();
         }
@@ -130,7 +141,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         match listener.accept() {
             Ok((client, _)) => {
                 shared.accepted.fetch_add(1, Ordering::Relaxed);
-                if shared.fault() != Fault::Refuse {
+                if *shared.fault() != Fault::Refuse {
                     connect(client, shared);
                 }
             }
@@ -142,8 +153,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 fn connect(client: TcpStream, shared: &Arc<Shared>) {
     // A server that is down shows as a connection that is closed at once.
-    let Ok(server) = TcpStream::connect(("127.0.0.1", shared.server)) else { return };
-    let fault = shared.fault();
+    let Ok(server) = TcpStream::connect(&shared.server) else { return };
+    let fault = *shared.fault();
     for stream in [&client, &server] {
         let _ = stream.set_nodelay(true);
         let _ = stream.set_nonblocking(false);
@@ -178,7 +189,7 @@ impl Pump {
     fn run(mut self) {
         let mut buffer = vec![0; BUFFER_BYTES];
         while !self.shared.ended.load(Ordering::Relaxed) {
-            if self.shared.fault() == Fault::HalfOpen {
+            if *self.shared.fault() == Fault::HalfOpen {
                 std::thread::park_timeout(TICK);
                 continue;
             }
@@ -201,7 +212,8 @@ impl Pump {
     fn pass(&mut self, piece: &mut [u8]) -> Option<()> {
         let (begin, end) = (self.passed, self.passed + piece.len() as u64);
         self.passed = end;
-        match self.shared.fault() {
+        let fault = *self.shared.fault();
+        match fault {
             Fault::HalfOpen => {
                 // Read before the fault came, and lost by it.
                 return Some(());

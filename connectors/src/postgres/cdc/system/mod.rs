@@ -1,23 +1,25 @@
 //! The [`System`] of PostgreSQL.
 
+mod prepare;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aqueduct_model::{BadRows, Error, ErrorKind, Relation, RelationName, Result};
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep};
 
+use super::catalog::{table_id, with_table_id};
 use super::chunk::{ChunkReader, Origins};
 use super::feed::Feed;
 use super::log::{Item, Log};
 use super::mark::{Lsn, PostgresMark};
-use super::preflight::{identity_fault, look, wanted};
+use super::preflight::{look, wanted};
 use super::publication::{self, Publication, Published};
 use super::retention::{END, Retention, snapshot, write_out};
 use super::settings::Settings;
 use super::sight::{Sight, Unsettled};
-use super::slot::{self, Slot};
+use super::slot;
 use super::spool::Spool;
 use crate::cdc::capture::{LogBudget, Shown, System, TableInfo};
 use crate::postgres::connection::{Purpose, Session, connect};
@@ -28,9 +30,6 @@ use crate::postgres::table::Table;
 
 /// First versions that send transactions while they run, and logical messages.
 const STREAMS_SINCE: u32 = 14;
-/// How long a reader that is leaving may take, and how often that is looked at.
-const LEAVING: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// See the module.
 pub(crate) struct PostgresSystem {
@@ -39,8 +38,6 @@ pub(crate) struct PostgresSystem {
     log: Option<Log>,
     origins: Origins,
     unsettled: Unsettled,
-    /// The captured tables.
-    captured: BTreeSet<RelationName>,
 }
 
 struct Connected {
@@ -48,23 +45,15 @@ struct Connected {
     server: Server,
     /// The publication's number.
     publication: u32,
-    /// Tables that our publication had not held before this place.
-    published_late: BTreeSet<RelationName>,
-    published_at: Lsn,
+    /// Tables that our publication does not hold, with their numbers.
+    unpublished: BTreeMap<RelationName, u32>,
     retention: Retention,
 }
 
 impl PostgresSystem {
     /// A capture that is not connected.
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            connected: None,
-            log: None,
-            origins: Origins::default(),
-            unsettled: Unsettled::default(),
-            captured: BTreeSet::new(),
-        }
+        Self { settings, connected: None, log: None, origins: Origins::default(), unsettled: Unsettled::default() }
     }
 
     fn connected(&self) -> Result<&Connected> {
@@ -76,10 +65,6 @@ impl PostgresSystem {
         Ok(PostgresMark { lsn, log: server.log.clone(), slot: self.settings.slot(), publication: *publication })
     }
 
-    async fn publication(&self) -> Result<Option<Publication>> {
-        publication::find(&self.connected()?.control, &self.settings.publication()).await
-    }
-
     /// Chunks that are read from now on show every transaction that is running now: it may have written to a table before
     /// that was published, in which case the log does not have those rows; or it is one that an earlier run streamed.
     async fn wait_for_the_running(&self) -> Result<()> {
@@ -87,86 +72,21 @@ impl PostgresSystem {
         Ok(())
     }
 
-    /// Makes the publication, or brings one of ours in step.
-    async fn publish(
-        &self,
-        publication: Option<&Publication>,
-        tables: &BTreeSet<RelationName>,
-        slot: Option<&str>,
-    ) -> Result<()> {
-        let Connected { control, server, .. } = self.connected()?;
-        match publication {
-            None => {
-                let name = self.settings.publication();
-                publication::create(control, &name, tables, self.settings.via_root, slot).await
-            }
-            Some(own) if own.ours && !server.standby => {
-                own.keep_equal(control, tables, self.settings.via_root).await.map(|_| ())
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    /// A slot to begin with: the one that is there, or a new one.
-    async fn slot_to_begin_with(&self) -> Result<()> {
-        let Connected { control, server, .. } = self.connected()?;
-        let name = self.settings.slot();
-        let found = slot::find(control, &name).await?;
-        if let Some(slot) = &found {
-            if let Some(refused) = slot.fault(server).or_else(|| slot.in_use()) {
-                return Err(refused);
-            }
-            if !slot.is_lost() {
-                return Ok(());
-            }
-            if !self.made(slot).await? {
-                return Err(Error::config(format!("the server has given the replication slot {name} up"))
-                    .with_setting("slot")
-                    .with_hint(format!("SELECT pg_drop_replication_slot('{name}'); -- it is made anew then")));
-            }
-            slot::drop(control, &name).await?;
-        }
-        slot::create(control, &name).await.map(|_| ())
-    }
-
-    /// Whether a slot is one of ours.
-    async fn made(&self, slot: &Slot) -> Result<bool> {
-        let noted = self.publication().await?.filter(|publication| publication.ours).and_then(|own| own.slot);
-        Ok(self.settings.slot.is_none() || noted.as_ref() == Some(&slot.name))
-    }
-
     /// The relation of a table as its publication sends it; `None` when it does not.
     fn published(table: &Table, publication: Option<&Publication>) -> Result<Option<(Arc<Relation>, Published)>> {
+        let whole = with_table_id(&table.relation, table.oid)?;
         let Some(users) = publication.filter(|publication| !publication.ours) else {
-            return Ok(Some((table.relation.clone(), Published::default())));
+            return Ok(Some((whole, Published::default())));
         };
         let Some(published) = users.tables.get(table.relation.name()) else {
             tracing::warn!(table = %table.relation.name(), publication = users.name, "the publication does not hold a table");
             return Ok(None);
         };
         let relation = match &published.columns {
-            None => table.relation.clone(),
-            Some(columns) => Arc::new(only(&table.relation, columns)?),
+            None => whole,
+            Some(columns) => Arc::new(only(&whole, columns)?),
         };
         Ok(Some((relation, published.clone())))
-    }
-
-    /// Whether everything from `from` on is there for us. A reader before us may just be leaving: that is waited for.
-    async fn check_position(&self, from: &PostgresMark) -> Result<()> {
-        let Connected { control, server, .. } = self.connected()?;
-        let name = self.settings.slot();
-        let begun = Instant::now();
-        loop {
-            let row = control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
-            let end: Lsn = row.get::<_, &str>(0).parse()?;
-            let slot = slot::find(control, &name).await?;
-            slot::check(from, slot.as_ref(), server, &self.mark(end)?)?;
-            match slot.and_then(|slot| slot.in_use()) {
-                None => return Ok(()),
-                Some(in_use) if begun.elapsed() > LEAVING => return Err(in_use),
-                Some(_) => sleep(LOOK_AGAIN).await,
-            }
-        }
     }
 
     fn command(&self, from: Lsn, streams: bool) -> Result<String> {
@@ -198,28 +118,21 @@ impl System for PostgresSystem {
         let server = Server::ask(&control).await?;
         let looked = look(&control, &server, &self.settings).await?;
         looked.findings.check()?;
-        let tables: BTreeSet<RelationName> = looked.tables.iter().map(|table| table.relation.name().clone()).collect();
-        let before = looked.publication.as_ref().filter(|publication| publication.ours);
-        let is_late = |name: &&RelationName| before.is_some_and(|own| !own.tables.contains_key(name));
-        let published_late = tables.iter().filter(is_late).cloned().collect();
+        let numbered = looked.tables.iter().map(|table| (table.relation.name().clone(), table.oid));
+        let mut unpublished: BTreeMap<RelationName, u32> = numbered.collect();
+        let mut tables: BTreeSet<RelationName> = unpublished.keys().cloned().collect();
+        // What is captured and not published was not sent: it is published when it is read (again), not before.
+        let own = looked.publication.as_ref().filter(|publication| publication.ours);
+        tables.retain(|name| own.is_none_or(|own| own.tables.contains_key(name)));
+        unpublished.retain(|name, _| !tables.contains(name));
         let retention = Retention::new(&self.settings);
-        self.connected = Some(Connected {
-            control,
-            server,
-            publication: 0,
-            published_late,
-            published_at: Lsn::default(),
-            retention,
-        });
+        self.connected = Some(Connected { control, server, publication: 0, unpublished, retention });
         let slot = self.settings.slot();
         let makes_slot = self.settings.slot.is_none() || looked.slot.is_none();
         self.publish(looked.publication.as_ref(), &tables, makes_slot.then_some(slot.as_str())).await?;
         let publication = self.publication().await?.map_or(0, |publication| publication.oid);
         let connected = self.connected.as_mut().ok_or_else(not_connected)?;
         connected.publication = publication;
-        let row =
-            connected.control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
-        connected.published_at = row.get::<_, &str>(0).parse()?;
         self.wait_for_the_running().await
     }
 
@@ -229,6 +142,13 @@ impl System for PostgresSystem {
         for table in wanted(&self.connected()?.control, &self.settings, publication.as_ref()).await? {
             let Some((relation, published)) = Self::published(&table, publication.as_ref())? else { continue };
             self.origins.put(relation.name(), table.partitioned, published.filter);
+            let own = publication.as_ref().filter(|publication| publication.ours);
+            if let Some(log) = &mut self.log
+                && own.is_some_and(|own| !own.tables.contains_key(relation.name()))
+                && log.captures(relation.name(), table.oid)
+            {
+                log.fail(relation.name(), left_out(relation.name()));
+            }
             tables.push(TableInfo {
                 relation,
                 rows_estimate: table.rows_estimate,
@@ -242,6 +162,8 @@ impl System for PostgresSystem {
     async fn end_of_log(&mut self) -> Result<PostgresMark> {
         if self.log.is_none() {
             self.slot_to_begin_with().await?;
+            self.publish_all().await?;
+            self.connected.as_mut().ok_or_else(not_connected)?.unpublished.clear();
         }
         let Connected { control, server, .. } = self.connected()?;
         let row = control.query_one(END, &[]).await.map_err(|error| failed("cannot find the log's end", error))?;
@@ -277,35 +199,24 @@ impl System for PostgresSystem {
         let unsettled = self.unsettled.clone();
         let mut log = Log::new(feed, &self.settings, from.clone(), spool, unsettled, self.origins.clone());
         for relation in tables {
-            let Connected { published_late, published_at, .. } = self.connected()?;
-            if from.lsn < *published_at && published_late.contains(relation.name()) {
-                // Taken out by a person, or dropped and made again under its name.
+            let unpublished = self.connected()?.unpublished.get(relation.name());
+            // One that was made anew under its name is found to be another one by whoever looks for tables.
+            let is_the_same = |oid: &u32| table_id(relation).is_none_or(|before| before == *oid);
+            if unpublished.is_some_and(is_the_same) {
                 log.fail(relation.name(), left_out(relation.name()));
             } else {
                 log.capture(relation.clone(), control).await?;
             }
         }
-        self.captured = tables.iter().map(|relation| relation.name().clone()).collect();
         self.log = Some(log);
         Ok(())
     }
 
     async fn add_table(&mut self, relation: Arc<Relation>) -> Result<()> {
-        let publication = self.publication().await?;
-        let control = &self.connected()?.control;
-        let described = wanted(control, &self.settings, publication.as_ref()).await?;
-        let found = described.iter().find(|table| table.relation.name() == relation.name());
-        if let Some(fault) = found.and_then(identity_fault) {
-            return Err(fault);
-        }
-        let mut tables = self.captured.clone();
-        tables.extend(publication.iter().flat_map(|publication| publication.tables.keys().cloned()));
-        tables.insert(relation.name().clone());
-        self.publish(publication.as_ref(), &tables, None).await?;
-        self.wait_for_the_running().await?;
+        self.publish_too(relation.name()).await?;
         let control = &self.connected.as_ref().ok_or_else(not_connected)?.control;
         self.log.as_mut().ok_or_else(not_started)?.capture(relation.clone(), control).await?;
-        self.captured.insert(relation.name().clone());
+        self.connected.as_mut().ok_or_else(not_connected)?.unpublished.remove(relation.name());
         Ok(())
     }
 
@@ -385,7 +296,7 @@ fn only(relation: &Relation, columns: &BTreeSet<String>) -> Result<Relation> {
 fn left_out(name: &RelationName) -> Error {
     Error::new(
         ErrorKind::LostPosition,
-        format!("the publication had not held {name}: its changes since then were not sent"),
+        format!("the publication does not hold {name}: its changes since it was taken out were not sent"),
     )
     .with_setting("on_lost_position")
     .with_hint("have the table read again, and leave our publication as it is")

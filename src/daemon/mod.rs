@@ -1,5 +1,8 @@
 //! `aqueduct run` as a child process.
 
+mod process;
+mod reading;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,38 +12,33 @@ use aqueduct_engine::control::{Request, request};
 use aqueduct_model::{Error, ErrorKind, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::meter::Reading;
-use super::process::{cpu_seconds, peak_bytes, wait_for_end};
-use super::unavailable;
+use process::{cpu_seconds, peak_bytes, wait_for_end};
+pub(crate) use reading::Reading;
 
-/// The flow of the demo, in its folder.
-pub(super) const FLOW_FILE: &str = "flow.yaml";
-/// The daemon's log, in the demo's folder.
-pub(super) const LOG_FILE: &str = "daemon.log";
-/// How long a daemon may take for a step before the demo gives up.
+/// How long a daemon may take for a step before its parent gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How many lines of the log an error shows.
 const LOG_LINES: usize = 12;
 
 /// A running daemon. Killed when dropped, so that no demo leaves one behind.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     started: Instant,
-    folder: PathBuf,
+    log: PathBuf,
     state_dir: PathBuf,
     peak_bytes: u64,
 }
 
 /// What one life of a daemon has cost.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Life {
-    pub(super) lasted: Duration,
-    pub(super) cpu_seconds: f64,
-    pub(super) peak_bytes: u64,
+pub(crate) struct Life {
+    pub(crate) lasted: Duration,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) peak_bytes: u64,
 }
 
 /// The `aqueduct` program that is running now, working in a folder.
-pub(super) fn aqueduct(folder: &Path) -> Result<Command> {
+pub(crate) fn aqueduct(folder: &Path) -> Result<Command> {
     let program = std::env::current_exe().map_err(|error| unavailable("cannot find this program's own file", error))?;
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null()).env_remove("AQUEDUCT_STATE").env_remove("AQUEDUCT_LOG");
@@ -48,29 +46,27 @@ pub(super) fn aqueduct(folder: &Path) -> Result<Command> {
 }
 
 impl Daemon {
-    /// Starts the flow in `folder`; its log is appended to the log file there.
-    pub(super) fn start(folder: &Path, flow: &str) -> Result<Self> {
-        let log = File::options()
+    /// Starts `command`, which runs a flow; its log is appended to the file `log`. `state_dir` is that of the flow.
+    pub(crate) fn start(mut command: Command, log: PathBuf, state_dir: PathBuf) -> Result<Self> {
+        let file = File::options()
             .create(true)
             .append(true)
-            .open(folder.join(LOG_FILE))
+            .open(&log)
             .map_err(|error| unavailable("cannot write the daemon's log", error))?;
-        let child = aqueduct(folder)?
-            .args(["run", FLOW_FILE, "--progress", "none"])
+        let child = command
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(file)
             .spawn()
             .map_err(|error| unavailable("cannot start the daemon", error))?;
-        let state_dir = folder.join(".aqueduct").join(flow);
-        Ok(Self { child, started: Instant::now(), folder: folder.to_owned(), state_dir, peak_bytes: 0 })
+        Ok(Self { child, started: Instant::now(), log, state_dir, peak_bytes: 0 })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// How long it has been running.
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
@@ -78,7 +74,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When the daemon has died by itself, or its flow has failed.
-    pub(super) fn look(&mut self) -> Result<Option<Reading>> {
+    pub(crate) fn look(&mut self) -> Result<Option<Reading>> {
         self.peak_bytes = self.peak_bytes.max(peak_bytes(self.pid()).unwrap_or_default());
         match self.child.try_wait() {
             Ok(None) => {}
@@ -99,7 +95,7 @@ impl Daemon {
     ///
     /// # Errors
     /// As [`Daemon::look`]; `Timeout` when it takes too long.
-    pub(super) fn wait_until(
+    pub(crate) fn wait_until(
         &mut self,
         what: &str,
         mut show: impl FnMut(&Reading),
@@ -118,8 +114,32 @@ impl Daemon {
         Err(Error::new(ErrorKind::Timeout, self.with_log(&format!("{what} within {} s", PATIENCE.as_secs()))))
     }
 
+    /// True once it has ended by itself and well.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub(crate) fn has_finished(&mut self) -> Result<bool> {
+        let status = self.child.try_wait().map_err(|error| unavailable("cannot look at the daemon", error))?;
+        Ok(status.is_some_and(|status| status.success()))
+    }
+
+    /// SIGSTOP: it does nothing any more, and does not know.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .map_err(|error| unavailable("cannot signal the daemon", std::io::Error::from(error)))
+    }
+
     /// SIGKILL: no handler, no farewell.
-    pub(super) fn kill(mut self) -> Result<Life> {
+    pub(crate) fn kill(mut self) -> Result<Life> {
         self.child.kill().map_err(|error| unavailable("cannot kill the daemon", error))?;
         self.collect().map(|(life, _)| life)
     }
@@ -128,9 +148,8 @@ impl Daemon {
     ///
     /// # Errors
     /// When it does not end with success.
-    pub(super) fn stop(mut self) -> Result<Life> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)
-            .map_err(|error| unavailable("cannot stop the daemon", std::io::Error::from(error)))?;
+    pub(crate) fn stop(mut self) -> Result<Life> {
+        self.signal(Signal::TERM)?;
         let (life, status) = self.collect()?;
         if !status.success() {
             return Err(self.died(&format!("the daemon did not stop cleanly: {status}")));
@@ -149,15 +168,20 @@ impl Daemon {
 
     fn died(&self, what: &str) -> Error {
         Error::new(ErrorKind::Unavailable, self.with_log(what))
-            .with_hint(format!("the whole log is in {}", self.folder.join(LOG_FILE).display()))
+            .with_hint(format!("the whole log is in {}", self.log.display()))
     }
 
     fn with_log(&self, what: &str) -> String {
-        let log = std::fs::read_to_string(self.folder.join(LOG_FILE)).unwrap_or_default();
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let end = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
         format!("{what}; the end of its log:\n  {end}")
     }
+}
+
+/// An error of the surroundings: a file, a process, a database.
+pub(crate) fn unavailable(doing: impl Into<String>, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Unavailable, doing.into()).with_source(cause)
 }
 
 impl Drop for Daemon {

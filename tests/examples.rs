@@ -1,0 +1,106 @@
+//! The examples on real servers: each flow file as it stands.
+
+use std::path::Path;
+
+use aqueduct_test_servers::{Database, Kind, shared};
+
+use crate::harness::captured::LIMIT;
+use crate::harness::daemon::Daemon;
+use crate::harness::texts::lite;
+use crate::harness::{Work, eventually};
+
+/// A folder with an example in it, its checkpoints often enough for a test.
+fn example(name: &str) -> Work {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).join("flow.yaml");
+    let flow = std::fs::read_to_string(file).expect("the example");
+    let work = Work::new();
+    // The daemon's folder is found by the file's name here.
+    work.write(&format!("{name}.yaml"), flow.replace("delivery:", "checkpoint: { interval: 50ms }\ndelivery:"));
+    work
+}
+
+fn start(work: &Work, name: &str, environment: &[(&str, &str)]) -> Daemon {
+    Daemon::start(work.path(), &format!("{name}.yaml"), "state", environment)
+}
+
+fn duck(path: &Path, sql: &str) -> Option<i64> {
+    let config = duckdb::Config::default().access_mode(duckdb::AccessMode::ReadOnly).ok()?;
+    let connection = duckdb::Connection::open_with_flags(path, config).ok()?;
+    connection.query_row(sql, [], |row| row.get(0)).ok()
+}
+
+#[test]
+fn mysql_to_duckdb() {
+    let source = shared(Kind::MySql8).database();
+    source.sql("CREATE TABLE orders (id INT PRIMARY KEY, amount DECIMAL(12,2)); INSERT INTO orders VALUES (1, 10.50)");
+    let work = example("mysql_to_duckdb");
+    let url = source.url("cdc");
+    let flow = std::fs::read_to_string(work.file("mysql_to_duckdb.yaml")).expect("the flow");
+    work.write("mysql_to_duckdb.yaml", flow.replace("database: shop", &format!("database: {}", source.name())));
+    let daemon = start(&work, "mysql_to_duckdb", &[("SHOP_URL", &url)]);
+    daemon.wait_for_state("running", LIMIT);
+    source.sql("INSERT INTO orders VALUES (2, 2.25); UPDATE orders SET amount = 20.25 WHERE id = 1");
+    // Compares at a position that the flow comes to, and has the flow let go of the file meanwhile.
+    let verified = work.aqueduct_with(&["verify", "mysql_to_duckdb.yaml", "--state", "state"], &[("SHOP_URL", &url)]);
+    assert!(verified.ok().stdout.contains("0 missing, 0 extra, 0 different"));
+    assert_eq!(daemon.stop(), Some(0));
+    let warehouse = work.file("warehouse.duckdb");
+    assert_eq!(duck(&warehouse, "SELECT CAST(sum(amount) * 100 AS BIGINT) FROM orders"), Some(2_250));
+}
+
+#[test]
+fn postgres_to_postgres() {
+    let (source, target) = (shared(Kind::Postgres15).database(), shared(Kind::Postgres18).database());
+    source.sql(
+        "CREATE TABLE customers (id INT PRIMARY KEY, email TEXT, phone TEXT);
+         CREATE TABLE orders (id INT PRIMARY KEY, amount NUMERIC(12,2));
+         INSERT INTO customers VALUES (1, 'a@example.org', '0301234567'); INSERT INTO orders VALUES (1, 10)",
+    );
+    let work = example("postgres_to_postgres");
+    let (from, to) = (source.url("cdc"), target.url("cdc"));
+    let daemon = start(&work, "postgres_to_postgres", &[("SOURCE_URL", &from), ("TARGET_URL", &to)]);
+    let there = |sql: &str| found(&target, sql);
+    eventually("the snapshot", LIMIT, || there("SELECT amount FROM shop.orders") == "10.00");
+    source.sql("UPDATE orders SET amount = 12");
+    eventually("the change", LIMIT, || there("SELECT amount FROM shop.orders") == "12.00");
+    eventually("both versions", LIMIT, || {
+        there("SELECT string_agg(amount || ' ' || is_current, ', ' ORDER BY amount) FROM shop_history.orders")
+            == "10.00 false, 12.00 true"
+    });
+    assert_eq!(there("SELECT phone FROM shop.customers"), "******4567");
+    assert!(!there("SELECT email FROM shop.customers").contains("example"));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// A value of the target; empty while it has no such table.
+fn found(target: &Database<'_>, sql: &str) -> String {
+    let rows = target.connect().run(sql).unwrap_or_default();
+    rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default()
+}
+
+#[test]
+fn sharded_merge() {
+    let server = shared(Kind::MySql8);
+    let (one, two) = (server.named_database("shard_a"), server.named_database("shard_b"));
+    for (shard, amount) in [(&one, 1), (&two, 2)] {
+        shard.sql("CREATE TABLE orders (id INT PRIMARY KEY, amount INT)");
+        shard.sql(&format!("INSERT INTO orders VALUES (1, {amount}), (2, {amount})"));
+    }
+    let work = example("sharded_merge");
+    let flow = std::fs::read_to_string(work.file("sharded_merge.yaml")).expect("the flow");
+    work.write("sharded_merge.yaml", flow.replace("shop_*", "shard_*"));
+    let url = server.url("cdc");
+    let daemon = start(&work, "sharded_merge", &[("SHARDS_URL", &url)]);
+    let rows = || {
+        let sql =
+            "SELECT group_concat(shard || id || '=' || amount, ' ') FROM (SELECT * FROM orders ORDER BY shard, id)";
+        let rows = lite(&work.file("merged.db"), sql).unwrap_or_default();
+        rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default()
+    };
+    eventually("all shards", LIMIT, || rows() == "shard_a1=1 shard_a2=1 shard_b1=2 shard_b2=2");
+    two.sql("UPDATE orders SET amount = 7 WHERE id = 1");
+    one.sql("TRUNCATE TABLE orders");
+    eventually("one shard is empty, the other is not", LIMIT, || rows() == "shard_b1=7 shard_b2=2");
+    work.aqueduct_with(&["verify", "sharded_merge.yaml", "--state", "state"], &[("SHARDS_URL", &url)]).ok();
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -257,6 +257,10 @@ impl<S: System> Work<S> {
             self.state.tables.insert(begun.name.clone(), state);
             self.tables.insert(begun.name, Table::plain(relation));
         }
+        if self.live {
+            // The entry may be one that an earlier life began, with other settings.
+            self.remove_unwanted();
+        }
         Ok(())
     }
 

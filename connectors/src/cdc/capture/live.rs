@@ -104,15 +104,20 @@ impl<S: System> Work<S> {
                 _ => {}
             }
         }
-        let unwanted = |name: &&RelationName| !super::is_wanted(&self.settings.tables, name);
-        let removed: Vec<RelationName> = self.state.tables.keys().filter(unwanted).cloned().collect();
-        if !removed.is_empty() {
-            self.todo.push_back(What::Remove(removed));
-        }
+        self.remove_unwanted();
         if self.settings.snapshot == SnapshotMode::Always && self.found.is_none() {
             self.read_all_again().await?;
         }
         Ok(())
+    }
+
+    /// Tables that the settings no longer ask for are left out from the next boundary on, before anything else happens.
+    pub(super) fn remove_unwanted(&mut self) {
+        let unwanted = |name: &&RelationName| !super::is_wanted(&self.settings.tables, name);
+        let removed: Vec<RelationName> = self.state.tables.keys().filter(unwanted).cloned().collect();
+        if !removed.is_empty() {
+            self.todo.push_front(What::Remove(removed));
+        }
     }
 
     /// Everything is read anew, because the log no longer has what comes next.

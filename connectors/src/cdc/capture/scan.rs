@@ -150,14 +150,9 @@ impl<S: System> Source for Scan<S> {
 
     /// The least place that can be computed; see the module.
     fn position(&self) -> Option<Position> {
-<<<<<<< HEAD
         let work = self.work.as_ref().filter(|work| !work.broken)?;
-        let state: State<S::Mark> = State { log: work.high.clone(), entry: 0, done: 0, tables: BTreeMap::new() };
-=======
-        let work = self.work.as_ref()?;
         let state: State<S::Mark> =
             State { log: work.high.clone(), entry: 0, done: 0, left: 0, tables: BTreeMap::new() };
->>>>>>> w-core
         Some(state.position())
     }
 

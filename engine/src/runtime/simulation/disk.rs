@@ -98,6 +98,8 @@ pub(super) struct Disk {
     pub(super) commits: u64,
     /// How often a process was frozen and another one took over.
     pub(super) takeovers: u64,
+    /// How often a source refused to go on, because what comes next is gone.
+    pub(super) refusals: u64,
     pub(super) script: Script,
 }
 

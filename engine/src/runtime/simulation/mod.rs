@@ -26,7 +26,7 @@ fn no_seed_violates_the_protocol() {
     let (first, seeds) = (setting("AQUEDUCT_FIRST_SEED", 1), setting("AQUEDUCT_SEEDS", 2_000));
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let mut strikes = BTreeMap::<&str, u64>::new();
-    let (mut commits, mut processes, mut violations) = (0, 0, 0);
+    let (mut commits, mut processes, mut refused, mut violations) = (0, 0, 0, 0);
     for seed in first..first + seeds {
         let life: Life = live(seed, runtime.handle());
         for (place, count) in life.strikes {
@@ -34,6 +34,7 @@ fn no_seed_violates_the_protocol() {
         }
         commits += life.commits;
         processes += life.processes;
+        refused += life.refused;
         violations += life.violations.len();
         for violation in life.violations.iter().take(3) {
             println!("seed {seed}: {violation}");
@@ -45,7 +46,7 @@ fn no_seed_violates_the_protocol() {
     let (hit, least) = (strikes.len(), strikes.values().min().copied().unwrap_or_default());
     println!(
         "epochs: {seeds} seeds from {first}: {processes} processes, {commits} commits, {hit} crash points hit (least {least} \
-         times), {violations} violations"
+         times), {refused} refused to go on with an old copy of their folder, {violations} violations"
     );
     assert_eq!(violations, 0);
 }

@@ -65,10 +65,10 @@ impl Source for Reader {
                 return Ok(());
             }
             let text = format!("{} is to go on at {next}, but was told that {pruned} are safe", self.name);
-            // One process learns from the targets where to go on; a frozen one wakes and commits one more epoch; only then
-            // the first one opens its sources. It would have been refused by the targets a moment later; as a source must,
-            // this one refuses first, and whoever starts next learns the new place. A position that stays lost would
-            // never come to an end, and be found by that. Without a second process it must not happen at all.
+            // A process that was frozen wakes and commits one more epoch, which the copy of its folder does not know. The
+            // one that took over has to replay that epoch, but the source was told that it is safe: it refuses, as a
+            // source must, and a person decides. Without a second process it must not happen.
+            disk.refusals += 1;
             if disk.takeovers == 0 {
                 disk.violation(text.clone());
             }

@@ -24,6 +24,8 @@ use crate::runtime::status::CheckpointStatus;
 
 /// Transactions that are written over a life.
 const TRANSACTIONS_MAX: usize = 60;
+/// A flow that was refused so often would be for ever: it stops for good, with nothing lost in silence.
+const REFUSALS_MAX: u64 = 5;
 /// Steps without an end mean that the flow is stuck.
 const STEPS_MAX: usize = 200_000;
 
@@ -34,6 +36,8 @@ pub(super) struct Life {
     /// How often each place was struck.
     pub(super) strikes: BTreeMap<&'static str, u64>,
     pub(super) processes: u64,
+    /// 1 when the flow could not go on with its copy of the folder, and said so.
+    pub(super) refused: u64,
     pub(super) commits: u64,
 }
 
@@ -117,6 +121,10 @@ impl World {
             }
             if process.outcome.is_some() {
                 return self.check_end();
+            }
+            if self.outside.lock().refusals >= REFUSALS_MAX {
+                self.life.refused = 1;
+                return;
             }
             if patience == 0 {
                 let copy = self.folder.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();

@@ -43,13 +43,13 @@ fn groups(bytes: &[u8], precision: u8, scale: u8, mut each: impl FnMut(u32, u32)
         Ok(())
     };
     let whole = precision.saturating_sub(scale);
-    if whole % GROUP_DIGITS > 0 {
+    if !whole.is_multiple_of(GROUP_DIGITS) {
         group(whole % GROUP_DIGITS)?;
     }
     for _ in 0..whole / GROUP_DIGITS + scale / GROUP_DIGITS {
         group(GROUP_DIGITS)?;
     }
-    if scale % GROUP_DIGITS > 0 {
+    if !scale.is_multiple_of(GROUP_DIGITS) {
         group(scale % GROUP_DIGITS)?;
     }
     Ok(negative)

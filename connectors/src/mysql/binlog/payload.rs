@@ -123,7 +123,7 @@ impl PayloadEvents {
         self.read(HEADER_BYTES)?;
         let size = self.event.get(9..13).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
         let size = size.ok_or(Malformed("a compressed transaction ends inside a header"))? as usize;
-        if size < HEADER_BYTES || size > EVENT_BYTES_MAX || size as u64 > self.left {
+        if !(HEADER_BYTES..=EVENT_BYTES_MAX).contains(&size) || size as u64 > self.left {
             return Err(Malformed("an event in a compressed transaction has an impossible length").into());
         }
         self.read(size - HEADER_BYTES)?;

@@ -224,10 +224,10 @@ impl Work<'_> {
             }
         }
         for action in actions {
-            if let AlterAction::RenameTable { to } = action {
-                if to != table {
-                    self.rename(table, to);
-                }
+            if let AlterAction::RenameTable { to } = action
+                && to != table
+            {
+                self.rename(table, to);
             }
         }
         Ok(())

@@ -118,11 +118,9 @@ impl Layout {
                     self.metadata.remove(SOURCE_KEY);
                 }
             }
-            AlterAction::DropIndex { name } => {
-                if self.metadata.get(SOURCE_KEY).is_some_and(|key| is_same(key, name)) {
-                    self.key.clear();
-                    self.metadata.remove(SOURCE_KEY);
-                }
+            AlterAction::DropIndex { name } if self.metadata.get(SOURCE_KEY).is_some_and(|key| is_same(key, name)) => {
+                self.key.clear();
+                self.metadata.remove(SOURCE_KEY);
             }
             _ => {}
         }

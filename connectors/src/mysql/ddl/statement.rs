@@ -218,12 +218,11 @@ fn dml(cursor: &mut Cursor<'_>, verb: &'static str) -> Statement {
 fn delete(cursor: &mut Cursor<'_>) -> Statement {
     let mut plain = *cursor;
     plain.next();
-    if plain.eat("FROM") {
-        if let Some(table) = plain.table() {
-            if plain.is_at_end() {
-                return Statement::Tables(vec![TableDdl::Truncate { table }]);
-            }
-        }
+    if plain.eat("FROM")
+        && let Some(table) = plain.table()
+        && plain.is_at_end()
+    {
+        return Statement::Tables(vec![TableDdl::Truncate { table }]);
     }
     dml(cursor, "DELETE")
 }

@@ -125,7 +125,7 @@ fn limit_memory() {
 
 #[test]
 fn fuzz_events() {
-    fuzz("fuzz_events", || Box::new(targets::Events::default()));
+    fuzz("fuzz_events", || Box::new(targets::Events));
 }
 
 #[test]

@@ -111,7 +111,7 @@ async fn compare_chunks(system: &mut MysqlSystem, kind: Kind) {
     let mut exact = 0;
     for round in 0..25 {
         let mark = fresh.end_of_log().await.expect("the end");
-        fresh.start(&mark, &[table.clone()]).await.expect("starts");
+        fresh.start(&mark, std::slice::from_ref(&table)).await.expect("starts");
         // A chunk, the log from before it, and another chunk that is compared.
         let (before, seen) = chunk(&mut reader, &table, &all, &mark).await;
         let (after, later) = chunk(&mut reader, &table, &all, &seen.high).await;

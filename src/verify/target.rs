@@ -1,7 +1,9 @@
 //! The other side: what the target holds, read back.
 
 use aqueduct_engine::plan::{Plan, PlannedTask};
-use aqueduct_model::{Build, Cut, Error, Inspect, Positions, Relation, RelationName, Result, SinkContext, View};
+use aqueduct_model::{
+    Build, Cut, Error, ErrorKind, Inspect, Positions, Relation, RelationName, Result, SinkContext, View,
+};
 use arrow::array::RecordBatch;
 use std::sync::Arc;
 
@@ -47,9 +49,8 @@ fn last_checkpoint(plan: &Plan) -> Result<Cut> {
     let summary = aqueduct_checkpoint::inspect(&plan.state_dir)?;
     match summary.epochs.into_iter().next() {
         Some(newest) => Ok(Cut { epoch: newest.epoch, positions: newest.positions }),
-        None => {
-            Err(Error::config("the flow has not committed anything yet").with_hint("run it first: aqueduct run FLOW"))
-        }
+        None => Err(Error::new(ErrorKind::Unavailable, "the flow has not committed anything yet")
+            .with_hint("run it first: aqueduct run FLOW")),
     }
 }
 

@@ -22,6 +22,9 @@ const CHUNK_ROWS_MIN: usize = 500;
 /// Edges that are found ahead of the chunks that are read.
 const EDGES_AHEAD: usize = 4;
 
+/// When the rows of a chunk were read, and where they are.
+pub(super) type Read<S> = (Seen<<S as System>::Mark, <S as System>::Sight>, Draft);
+
 /// What a reader has done.
 pub(super) struct Done<S: System> {
     /// The chunk's number.
@@ -29,7 +32,7 @@ pub(super) struct Done<S: System> {
     /// The reader, unless its connection is no longer to be trusted.
     pub(super) reader: Option<S::Reader>,
     /// When the rows were read, and where they are.
-    pub(super) result: Result<(Seen<S::Mark, S::Sight>, Draft)>,
+    pub(super) result: Result<Read<S>>,
 }
 
 /// The readers.
@@ -199,7 +202,7 @@ impl<S: System> Job<S> {
         }
     }
 
-    async fn read(self, reader: &mut S::Reader) -> Result<(Seen<S::Mark, S::Sight>, Draft)> {
+    async fn read(self, reader: &mut S::Reader) -> Result<Read<S>> {
         let draft = self.journal.draft(self.chunk).await?;
         let mut rows = Writing { relation: self.relation.clone(), journal: self.journal, draft };
         match reader.read_chunk(&self.relation, &self.range, &self.streamed, &mut rows).await {

@@ -309,7 +309,7 @@ impl<S: System> Work<S> {
         let (after, again, native_order) = (after.clone().map(|key| key.0), *again, *native_order);
         let relation = batch.relation().clone();
         if relation.key().is_empty() {
-            return self.into_chunk(name, 0, batch, transaction).await;
+            return self.keep_for_chunk(name, 0, batch, transaction).await;
         }
         let keys = keys_of(&relation, &batch.rows().clone())?;
         let at_chunks = edges(after.as_ref(), self.chunks.of(name))?;
@@ -346,7 +346,7 @@ impl<S: System> Work<S> {
             } else if again {
                 self.cover(name, region - finished, &part).await?;
             } else {
-                self.into_chunk(name, region - finished, part, transaction).await?;
+                self.keep_for_chunk(name, region - finished, part, transaction).await?;
             }
         }
         Ok(())
@@ -363,7 +363,7 @@ impl<S: System> Work<S> {
         Ok(())
     }
 
-    async fn into_chunk(
+    async fn keep_for_chunk(
         &mut self,
         name: &RelationName,
         index: usize,

@@ -14,7 +14,7 @@ use super::chunk::{ChunkReader, Origins};
 use super::feed::Feed;
 use super::log::{Item, Log};
 use super::mark::{Lsn, PostgresMark};
-use super::preflight::{look, wanted};
+use super::preflight::{identity_fault, look, wanted};
 use super::publication::{self, Publication, Published};
 use super::retention::{END, Retention, snapshot, write_out};
 use super::settings::Settings;
@@ -47,6 +47,8 @@ struct Connected {
     publication: u32,
     /// Tables that our publication does not hold, with their numbers.
     unpublished: BTreeMap<RelationName, u32>,
+    /// Numbers of tables that were published when they were described last, and may be captured as they are.
+    published: BTreeSet<u32>,
     retention: Retention,
 }
 
@@ -126,7 +128,8 @@ impl System for PostgresSystem {
         tables.retain(|name| own.is_none_or(|own| own.tables.contains_key(name)));
         unpublished.retain(|name, _| !tables.contains(name));
         let retention = Retention::new(&self.settings);
-        self.connected = Some(Connected { control, server, publication: 0, unpublished, retention });
+        self.connected =
+            Some(Connected { control, server, publication: 0, unpublished, published: BTreeSet::new(), retention });
         let slot = self.settings.slot();
         let makes_slot = self.settings.slot.is_none() || looked.slot.is_none();
         self.publish(looked.publication.as_ref(), &tables, makes_slot.then_some(slot.as_str())).await?;
@@ -138,13 +141,19 @@ impl System for PostgresSystem {
 
     async fn tables(&mut self) -> Result<Vec<TableInfo>> {
         let publication = self.publication().await?;
-        let mut tables = Vec::new();
+        let (mut tables, mut numbers) = (Vec::new(), BTreeSet::new());
         for table in wanted(&self.connected()?.control, &self.settings, publication.as_ref()).await? {
             let Some((relation, published)) = Self::published(&table, publication.as_ref())? else { continue };
             self.origins.put(relation.name(), table.partitioned, published.filter);
-            let own = publication.as_ref().filter(|publication| publication.ours);
+            let is_published =
+                publication.as_ref().is_some_and(|publication| publication.tables.contains_key(relation.name()));
+            if is_published && identity_fault(&table).is_none() {
+                numbers.insert(table.oid);
+            }
+            let is_ours = publication.as_ref().is_some_and(|publication| publication.ours);
             if let Some(log) = &mut self.log
-                && own.is_some_and(|own| !own.tables.contains_key(relation.name()))
+                && is_ours
+                && !is_published
                 && log.captures(relation.name(), table.oid)
             {
                 log.fail(relation.name(), left_out(relation.name()));
@@ -155,6 +164,7 @@ impl System for PostgresSystem {
                 native_key_order: table.native_key_order,
             });
         }
+        self.connected.as_mut().ok_or_else(not_connected)?.published = numbers;
         tables.sort_by(|a, b| a.relation.name().cmp(b.relation.name()));
         Ok(tables)
     }
@@ -213,7 +223,10 @@ impl System for PostgresSystem {
     }
 
     async fn add_table(&mut self, relation: Arc<Relation>) -> Result<()> {
-        self.publish_too(relation.name()).await?;
+        if !table_id(&relation).is_some_and(|oid| self.connected.as_ref().is_some_and(|c| c.published.contains(&oid))) {
+            let published = self.publish_new(relation.name()).await?;
+            self.connected.as_mut().ok_or_else(not_connected)?.published.extend(published);
+        }
         let control = &self.connected.as_ref().ok_or_else(not_connected)?.control;
         self.log.as_mut().ok_or_else(not_started)?.capture(relation.clone(), control).await?;
         self.connected.as_mut().ok_or_else(not_connected)?.unpublished.remove(relation.name());

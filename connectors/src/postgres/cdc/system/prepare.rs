@@ -54,33 +54,44 @@ impl PostgresSystem {
 
     /// For a new beginning: exactly what is asked for.
     pub(super) async fn publish_all(&self) -> Result<()> {
-        self.publish_those(|_| true, false).await
+        self.publish_those(None).await.map(|_| ())
     }
 
-    /// One more table. No other is added, for what it missed would be missed in silence; and none is taken out.
-    pub(super) async fn publish_too(&self, name: &RelationName) -> Result<()> {
-        self.publish_those(|table| table == name, true).await
+    /// One table that is to be captured, and at once all others that are not captured yet: often many come together. What
+    /// is captured and not published is not added, for what it missed would be missed in silence. The numbers of the
+    /// tables that are published now.
+    pub(super) async fn publish_new(&self, name: &RelationName) -> Result<BTreeSet<u32>> {
+        self.publish_those(Some(name)).await
     }
 
-    async fn publish_those(&self, is_wanted: impl Fn(&RelationName) -> bool + Send, keeps: bool) -> Result<()> {
+    async fn publish_those(&self, one: Option<&RelationName>) -> Result<BTreeSet<u32>> {
         let mut tries = PUBLISH_TRIES;
         loop {
             tries -= 1;
             let publication = self.publication().await?;
             let described = wanted(&self.connected()?.control, &self.settings, publication.as_ref()).await?;
-            let added: Vec<&Table> = described.iter().filter(|table| is_wanted(table.relation.name())).collect();
-            if let Some(fault) = added.iter().find_map(|table| identity_fault(table)) {
-                return Err(fault);
+            let mut added: Vec<&Table> = Vec::new();
+            for table in &described {
+                let name = table.relation.name();
+                let is_captured = self.log.as_ref().is_some_and(|log| log.captures(name, table.oid));
+                match identity_fault(table) {
+                    Some(fault) if one.is_none_or(|one| one == name) => return Err(fault),
+                    None if one.is_none_or(|one| one == name || !is_captured) => added.push(table),
+                    _ => {}
+                }
             }
             let mut tables: BTreeSet<RelationName> = added.iter().map(|table| table.relation.name().clone()).collect();
-            tables.extend(
-                publication.iter().filter(|_| keeps).flat_map(|publication| publication.tables.keys().cloned()),
-            );
+            if one.is_some() {
+                tables.extend(publication.iter().flat_map(|publication| publication.tables.keys().cloned()));
+            }
             match self.publish(publication.as_ref(), &tables, None).await {
                 // A table was dropped or renamed after it was looked up.
                 Err(error) if error.kind() == ErrorKind::Schema && tries > 0 => {}
                 Err(error) => return Err(error),
-                Ok(()) => return self.wait_for_the_running().await,
+                Ok(()) => {
+                    self.wait_for_the_running().await?;
+                    return Ok(added.iter().map(|table| table.oid).collect());
+                }
             }
         }
     }

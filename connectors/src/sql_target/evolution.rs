@@ -111,8 +111,16 @@ impl Preparation<'_> {
     }
 
     fn rename_table(&mut self, from: &str, to: &str) -> Result<()> {
-        if from == to || read_columns(self.database, from)?.is_empty() || !read_columns(self.database, to)?.is_empty() {
+        if from == to || read_columns(self.database, from)?.is_empty() {
             return Ok(());
+        }
+        if !read_columns(self.database, to)?.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Schema,
+                format!("table {from} was renamed to {to}, and the target has a table of that name already"),
+            )
+            .with_setting("schema_change")
+            .with_hint(format!("rename or drop {to} in the target, and start the flow again")));
         }
         let dialect = self.database.dialect();
         // As far as is known here: what was done to the old name was done to the table.

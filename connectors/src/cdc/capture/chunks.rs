@@ -20,11 +20,9 @@ pub(super) struct Chunk<S: System> {
     pub(super) table: RelationName,
     pub(super) range: KeyRange,
     pub(super) stage: Stage<S>,
-    /// Its rows are at the target already and come as updates.
-    pub(super) again: bool,
     /// How often it was tried in vain.
     pub(super) failures: u32,
-    /// Keys of rows that the stream gave since it was begun (`again` only).
+    /// Keys of rows that the stream gave since it was begun, where its rows come as updates.
     pub(super) covered: Vec<RecordBatch>,
     kept_bytes: usize,
 }
@@ -41,9 +39,9 @@ pub(super) enum Stage<S: System> {
 
 impl<S: System> Chunk<S> {
     /// A chunk that nobody has begun.
-    pub(super) fn new(number: u64, table: RelationName, range: KeyRange, again: bool) -> Self {
+    pub(super) fn new(number: u64, table: RelationName, range: KeyRange) -> Self {
         let stage = Stage::Waiting { until: None, delay: Duration::ZERO };
-        Self { number, table, range, stage, again, failures: 0, covered: Vec::new(), kept_bytes: 0 }
+        Self { number, table, range, stage, failures: 0, covered: Vec::new(), kept_bytes: 0 }
     }
 
     /// Has it read anew, from the next boundary on; what was kept is shown then.

@@ -319,7 +319,7 @@ impl<S: System> Work<S> {
     /// Puts chunks whose edges are known into the queue.
     async fn cut_chunks(&mut self) -> Result<()> {
         while self.chunks.queue.len() < self.settings.parallel_chunks * 2 {
-            let Some((name, after, again)) = self.next_to_cut() else { return Ok(()) };
+            let Some((name, after)) = self.next_to_cut() else { return Ok(()) };
             match self.edges_wait.take_if(|(table, at)| *table != name || self.system.reached(&self.state.log, at)) {
                 Some(_) => {}
                 None if self.edges_wait.is_some() => return Ok(()),
@@ -339,7 +339,7 @@ impl<S: System> Work<S> {
                         None => self.edges = None,
                     }
                     let number = self.chunks.number();
-                    self.chunks.queue.push_back(Chunk::new(number, name, range, again));
+                    self.chunks.queue.push_back(Chunk::new(number, name, range));
                 }
                 Some(Err(error)) if error.kind() == ErrorKind::Schema => {
                     self.edges = None;
@@ -356,13 +356,13 @@ impl<S: System> Work<S> {
         Ok(())
     }
 
-    /// The first table that is not cut to its end yet, from where, and whether its rows come again.
-    fn next_to_cut(&self) -> Option<(RelationName, Option<super::Key>, bool)> {
+    /// The first table that is not cut to its end yet, and from where.
+    fn next_to_cut(&self) -> Option<(RelationName, Option<super::Key>)> {
         self.state.tables.iter().find_map(|(name, table)| {
-            let Phase::Snapshot { after, again, .. } = &table.phase else { return None };
+            let Phase::Snapshot { after, .. } = &table.phase else { return None };
             match self.chunks.of(name).last() {
-                None => Some((name.clone(), after.clone().map(|key| key.0), *again)),
-                Some(last) => last.range.up_to.clone().map(|edge| (name.clone(), Some(edge), *again)),
+                None => Some((name.clone(), after.clone().map(|key| key.0))),
+                Some(last) => last.range.up_to.clone().map(|edge| (name.clone(), Some(edge))),
             }
         })
     }

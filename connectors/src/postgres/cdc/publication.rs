@@ -95,7 +95,7 @@ pub(crate) async fn create(
 }
 
 impl Publication {
-    /// Makes one of ours hold exactly these tables. True when something was changed.
+    /// Makes one of ours hold exactly these tables, as far as they are there. True when something was changed.
     ///
     /// # Errors
     /// `Auth`; those of the connection.
@@ -115,8 +115,11 @@ impl Publication {
         if now == *tables {
             return Ok(self.via_root != via_root);
         }
-        let added: BTreeSet<RelationName> = tables.difference(&now).cloned().collect();
+        let added = existing(client, tables.difference(&now)).await?;
         let dropped: BTreeSet<RelationName> = now.difference(tables).cloned().collect();
+        if added.is_empty() && dropped.is_empty() {
+            return Ok(self.via_root != via_root);
+        }
         for (what, tables) in [(" ADD", &added), (" DROP", &dropped)] {
             if !tables.is_empty() {
                 run(client, &doing, &format!("ALTER PUBLICATION {name}{}", for_tables(what, tables))).await?;
@@ -124,6 +127,21 @@ impl Publication {
         }
         Ok(true)
     }
+}
+
+/// Those of the tables that are there: one that waits for a person may have been dropped since.
+async fn existing(client: &Client, tables: impl Iterator<Item = &RelationName>) -> Result<BTreeSet<RelationName>> {
+    let mut there = BTreeSet::new();
+    for table in tables {
+        let row = client
+            .query_one("SELECT to_regclass($1) IS NOT NULL AS is_there", &[&table_name(table)])
+            .await
+            .map_err(|error| failed("cannot look for a table", error))?;
+        if row.get("is_there") {
+            there.insert(table.clone());
+        }
+    }
+    Ok(there)
 }
 
 /// Drops a publication; the caller has seen that it is ours.

@@ -93,7 +93,8 @@ fn mysql(source_type: &str) -> Field {
         ColumnSpec { name: "c".into(), source_type: source_type.into(), nullable: true, ..ColumnSpec::default() };
     let is_text = ["char", "varchar", "text", "enum", "set"].iter().any(|text| source_type.starts_with(text));
     let charset = is_text.then(|| "utf8mb4".to_owned());
-    ColumnSpec { charset, ..spec }.field(ZeroDates::Null)
+    let collation = is_text.then(|| "utf8mb4_general_ci".to_owned());
+    ColumnSpec { charset, collation, ..spec }.field(ZeroDates::Null)
 }
 
 fn row(source: &str, field: &Field) -> String {

@@ -272,6 +272,8 @@ fn quiesce(case: &mut Captured<'_>, eye: &mut Reader, tally: &mut Tally, duck: b
     let transactions = tally.transactions as i64;
     if !duck {
         case.start();
+        // A signal before it listens ends it at once.
+        case.daemon().wait_for_state("running", LIMIT);
         eventually("all transactions in the target", LIMIT, || eye.number(COUNT) >= Some(transactions));
         compare(case, eye, tally);
         case.stop();

@@ -221,7 +221,7 @@ fn case_034_enum_and_set() {
                 "NULL, NULL, NULL, NULL",
             ],
         );
-        case.sql(&format!("ALTER TABLE streamed MODIFY a ENUM('x', 'it''s', 'a,b', '', 'end')"));
+        case.sql("ALTER TABLE streamed MODIFY a ENUM('x', 'it''s', 'a,b', '', 'end')");
         case.sql("INSERT INTO streamed (id, a) VALUES (1, 'end')");
         case.settle();
         // A member in the middle renumbers the others.
@@ -357,9 +357,9 @@ fn case_040_rows_larger_than_a_packet() {
         insert(&case, 10);
         case.caught_up();
         let expected = case.database.text(
-            "SELECT id, LENGTH(b), LEFT(b, 1), RIGHT(b, 1), LENGTH(REPLACE(b, LEFT(b, 1), '')) FROM t ORDER BY id",
+            "SELECT id, LENGTH(b), LEFT(b, 1), RIGHT(b, 1), LENGTH(TRIM(LEADING LEFT(b, 1) FROM b)) FROM t ORDER BY id",
         );
-        let found = "SELECT id, length(b), substr(b, 1, 1), substr(b, -1, 1), length(replace(CAST(b AS TEXT), substr(CAST(b AS TEXT), 1, 1), '')) FROM t ORDER BY id";
+        let found = "SELECT id, length(b), substr(b, 1, 1), substr(b, -1, 1), length(ltrim(CAST(b AS TEXT), substr(CAST(b AS TEXT), 1, 1))) FROM t ORDER BY id";
         case.until("all rows", |case| case.copied_number("SELECT count(*) FROM t") == 12);
         let found =
             case.copied(found).replace("|61|61|", "|a|a|").replace("|62|62|", "|b|b|").replace("|63|63|", "|c|c|");

@@ -95,26 +95,28 @@ fn case_101_many_tables() {
         );
         let mut case = Captured::on(&server);
         let mut session = case.database.connect();
-        for chunk in 0..40 {
+        // Each new table of PostgreSQL has to join the publication, which takes its time.
+        let count = if kind.is_mysql() { 2_000 } else { 500 };
+        for chunk in 0..count / 50 {
             let tables: Vec<String> =
                 (0..50).map(|n| format!("CREATE TABLE m{} (id INT PRIMARY KEY, v INT)", chunk * 50 + n)).collect();
             session.sql(&tables.join("; "));
         }
-        session.sql("INSERT INTO m0 VALUES (1, 1); INSERT INTO m1999 VALUES (1, 1)");
-        // One of 2,000 at first: quick, and small.
+        session.sql(&format!("INSERT INTO m0 VALUES (1, 1); INSERT INTO m{} VALUES (1, 1)", count - 1));
+        // One of them at first: quick, and small.
         case = case.only(&["m7", "zz_marker"]);
         let begun = Instant::now();
         case.start();
         case.caught_up();
-        println!("one of 2,000 tables: {:?}, {} MiB", begun.elapsed(), case.memory_peak_mib());
+        println!("one of {count} tables: {:?}, {} MiB", begun.elapsed(), case.memory_peak_mib());
         case.stop();
         case.tables = vec![case.qualified("*")];
         case.start();
         case.until("all tables", |case| {
-            case.copied_number("SELECT count(*) FROM sqlite_master WHERE name LIKE 'm%' AND type = 'table'") == 2_000
+            case.copied_number("SELECT count(*) FROM sqlite_master WHERE name LIKE 'm%' AND type = 'table'") == count
         });
         let statements: Vec<String> =
-            (0..2_000).step_by(37).map(|n| format!("INSERT INTO m{n} VALUES (2, {n})")).collect();
+            (0..count).step_by(37).map(|n| format!("INSERT INTO m{n} VALUES (2, {n})")).collect();
         session.sql(&statements.join("; "));
         case.settle();
         assert!(case.memory_peak_mib() <= 256, "{} MiB", case.memory_peak_mib());

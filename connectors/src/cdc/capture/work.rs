@@ -159,12 +159,25 @@ impl<S: System> Work<S> {
             single: is_busy || self.limit.is_some(),
             until: self.limit.clone(),
         };
-        let item = self.system.next(&budget, bad).await.map_err(|error| self.lost_while_reading(error))?;
+        let item = match self.system.next(&budget, bad).await {
+            // MariaDB says it only once the log is sent. Nothing of a transaction is under way, so all begins anew here.
+            Err(error) if self.may_begin_anew(&error) => {
+                tracing::warn!(error = error.chain(), "the position is lost");
+                self.lane = Lane::Lost;
+                return Ok(());
+            }
+            item => item.map_err(|error| self.lost_while_reading(error))?,
+        };
         if is_busy {
             // The readers work on this very thread where there is only one.
             tokio::task::yield_now().await;
         }
         self.take(item).await
+    }
+
+    fn may_begin_anew(&self, error: &Error) -> bool {
+        let is_free = self.live && self.limit.is_none() && !self.inside && self.lane == Lane::Main;
+        is_free && error.kind() == ErrorKind::LostPosition && self.settings.resnapshots()
     }
 
     fn lost_while_reading(&self, error: Error) -> Error {

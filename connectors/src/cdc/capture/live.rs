@@ -78,6 +78,10 @@ impl<S: System> Work<S> {
             }
         }
         self.step_chunks().await?;
+        if self.lane == Lane::Main {
+            // Exactly there: what the log says of a new table behind it is said of the columns that were found.
+            self.limit = self.found.as_ref().map(|found| found.at.clone());
+        }
         Ok(self.handing.is_some() || !self.todo.is_empty())
     }
 

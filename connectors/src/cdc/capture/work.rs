@@ -160,13 +160,8 @@ impl<S: System> Work<S> {
             until: self.limit.clone(),
         };
         let item = match self.system.next(&budget, bad).await {
-            // MariaDB says it only once the log is sent. Nothing of a transaction is under way, so all begins anew here.
-            Err(error) if self.may_begin_anew(&error) => {
-                tracing::warn!(error = error.chain(), "the position is lost");
-                self.lane = Lane::Lost;
-                return Ok(());
-            }
-            item => item.map_err(|error| self.lost_while_reading(error))?,
+            Ok(item) => item,
+            Err(error) => return self.reading_failed(error).await,
         };
         if is_busy {
             // The readers work on this very thread where there is only one.
@@ -175,17 +170,23 @@ impl<S: System> Work<S> {
         self.take(item).await
     }
 
-    fn may_begin_anew(&self, error: &Error) -> bool {
-        let is_free = self.live && self.limit.is_none() && !self.inside && self.lane == Lane::Main;
-        is_free && error.kind() == ErrorKind::LostPosition && self.settings.resnapshots()
-    }
-
-    fn lost_while_reading(&self, error: Error) -> Error {
-        if error.kind() == ErrorKind::LostPosition && self.settings.resnapshots() {
-            return Error::new(ErrorKind::Unavailable, "the position was lost while the log was read; beginning anew")
-                .with_source(error);
+    /// A position can turn out to be lost only once the log is read: some servers do not say it before.
+    async fn reading_failed(&mut self, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::LostPosition || !self.settings.resnapshots() || !self.live {
+            return Err(error);
         }
-        error
+        if self.inside {
+            let text = "the position was lost in the middle of a transaction; the flow begins anew";
+            return Err(Error::new(ErrorKind::Unavailable, text).with_source(error));
+        }
+        match self.lane.clone() {
+            Lane::CatchUp(name) => self.withheld_is_lost(&name, &error).await,
+            _ => {
+                tracing::warn!(error = error.chain(), "the position is lost");
+                (self.lane, self.found) = (Lane::Lost, None);
+                Ok(())
+            }
+        }
     }
 
     /// True while rows of the stream have to be judged transaction by transaction.
@@ -271,9 +272,8 @@ impl<S: System> Work<S> {
         tracing::warn!(table = %name, error = error.chain(), "what was withheld is lost; the table is read anew");
         approval::note(self.disk.as_ref(), name, "failed", &error.chain()).await?;
         self.set_phase(name, Phase::Failed { error: error.chain() });
-        self.system.start(&self.state.log, &self.streamed_tables()).await?;
-        self.lane = Lane::Main;
-        if self.live { self.reset(std::slice::from_ref(name)).await } else { Ok(()) }
+        self.start().await?;
+        if self.live && self.lane == Lane::Main { self.reset(std::slice::from_ref(name)).await } else { Ok(()) }
     }
 
     /// The tables whose rows the log is decoded for.

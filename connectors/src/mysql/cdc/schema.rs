@@ -83,12 +83,14 @@ impl Schemas {
         }
     }
 
-    /// Whether a statement in that database can concern a captured table: it runs where one is, or names one.
+    /// Whether a statement in that database can concern a captured table: it runs in the table's database, or names
+    /// both.
     pub fn may_concern(&self, tables: &Tables, database: &str, sql: &str) -> bool {
         let lower = sql.to_lowercase();
+        let names = |name: &str| lower.contains(&name.to_lowercase());
         tables.relations().any(|relation| {
             let name = relation.name();
-            name.schema.as_deref() == Some(database) || lower.contains(&name.table.to_lowercase())
+            name.schema.as_deref().is_none_or(|schema| schema == database || names(schema) && names(&name.table))
         })
     }
 

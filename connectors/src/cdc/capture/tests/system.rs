@@ -21,12 +21,14 @@ pub(super) struct FakeSystem {
     at: usize,
     /// Within the transaction at `at`: the changes that were handed out.
     within: usize,
+    /// The log does not begin where the stream does; `next` says so.
+    is_lost: bool,
     captured: BTreeMap<String, Arc<Relation>>,
 }
 
 impl FakeSystem {
     pub(super) fn new(world: Shared, wanted: Vec<String>) -> Self {
-        Self { world, wanted, at: 0, within: 0, captured: BTreeMap::new() }
+        Self { world, wanted, at: 0, within: 0, is_lost: false, captured: BTreeMap::new() }
     }
 
     fn ddl(&mut self, name: &str, ddl: &Ddl) -> Option<SchemaChange> {
@@ -50,6 +52,10 @@ impl FakeSystem {
             }
         }
     }
+}
+
+fn lost(from: usize, purged: usize) -> Error {
+    Error::new(ErrorKind::LostPosition, format!("the log before {purged} is purged, {from} is lost"))
 }
 
 /// Rows of a relation: further columns hold their number where they were filled in, and null otherwise.
@@ -107,9 +113,12 @@ impl System for FakeSystem {
 
     async fn start(&mut self, from: &usize, tables: &[Arc<Relation>]) -> Result<()> {
         self.world.step("log.start").await;
-        if *from < self.world.lock().purged {
-            let text = format!("the log before {} is purged, {from} is lost", self.world.lock().purged);
-            return Err(Error::new(ErrorKind::LostPosition, text));
+        {
+            let mut world = self.world.lock();
+            self.is_lost = *from < world.purged;
+            if self.is_lost && world.random.coin() {
+                return Err(lost(*from, world.purged));
+            }
         }
         (self.at, self.within) = (*from, 0);
         self.captured = tables.iter().map(|table| (table.name().table.clone(), table.clone())).collect();
@@ -123,6 +132,9 @@ impl System for FakeSystem {
 
     async fn next(&mut self, budget: &LogBudget<usize>, _: &mut BadRows) -> Result<LogItem<usize, usize>> {
         self.world.step("log.next").await;
+        if self.is_lost {
+            return Err(lost(self.at, self.world.lock().purged));
+        }
         let mut batches: Vec<Batch> = Vec::new();
         loop {
             if self.within == 0 && budget.until == Some(self.at) {

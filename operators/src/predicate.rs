@@ -92,7 +92,7 @@ impl Predicate {
             }
             _ => BooleanBuffer::new_unset(batch.num_rows()),
         };
-        Ok(Answers { yes, known: present(&self.0, batch), failed: evaluated.failed })
+        Ok(Answers { yes, known: present(self.0.columns(), batch), failed: evaluated.failed })
     }
 
     /// Decides which rows go on.
@@ -131,8 +131,8 @@ impl Predicate {
     }
 }
 
-/// Where all values that an expression needs are present; `None`: everywhere.
-pub(crate) fn present(expression: &BoundExpression, batch: &Batch) -> Option<BooleanArray> {
-    let masks = expression.columns().iter().filter_map(|&column| batch.present(column));
+/// Where the values of all these columns are present; `None`: everywhere.
+pub(crate) fn present(columns: &[usize], batch: &Batch) -> Option<BooleanArray> {
+    let masks = columns.iter().filter_map(|&column| batch.present(column));
     masks.map(|mask| mask.values().clone()).reduce(|all, mask| &all & &mask).map(|all| BooleanArray::new(all, None))
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use aqueduct_model::{Error, Result, Secret};
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The shortest key or salt, in bytes: shorter ones are guessed.
 const KEY_BYTES_MIN: usize = 8;
@@ -37,7 +36,7 @@ pub enum Missing {
 /// How one column is hidden.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(transform = describe)]
+#[schemars(transform = crate::described::variants)]
 pub enum Rule {
     /// Shows the first n characters; a text that is not longer is hidden whole.
     KeepFirst(usize),
@@ -142,19 +141,6 @@ pub enum Preset {
     Email,
     /// Bank card: the last 4 digits stay, blanks too.
     BankCard,
-}
-
-/// Gives each rule's property the description of its variant, where forms and documentation pages look for it.
-fn describe(schema: &mut Schema) {
-    let Some(variants) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { return };
-    for variant in variants {
-        let description = variant.get("description").cloned();
-        let properties = variant.get_mut("properties").and_then(Value::as_object_mut);
-        if let (Some(description), Some(properties)) = (description, properties) {
-            let described = properties.values_mut().filter_map(Value::as_object_mut);
-            described.for_each(|property| drop(property.insert("description".to_owned(), description.clone())));
-        }
-    }
 }
 
 fn star() -> char {

@@ -7,8 +7,9 @@ use arrow::datatypes::{DataType, Field};
 
 use super::config::{Keep, Preset, Redact, Rule};
 use super::keyed::{Keyed, hex};
-use super::text::{has_text, keep, map_text, text_type};
+use super::text::{keep, map_text};
 use super::{numbers, presets};
+use crate::text::{has_text, text_type};
 
 /// What is done to a column.
 pub(super) enum BoundRule {

@@ -11,6 +11,8 @@
 use aqueduct_model::PluginEntry;
 
 mod bindings;
+pub mod checker;
+pub mod column_to_row;
 mod described;
 pub mod filter;
 pub mod function;
@@ -18,6 +20,7 @@ pub mod mapping;
 pub mod masking;
 mod predicate;
 mod projection;
+pub mod split;
 pub mod sql;
 pub mod str;
 pub mod switch;
@@ -30,10 +33,13 @@ mod tests;
 
 /// All operators of this crate.
 pub const ENTRIES: &[PluginEntry] = &[
+    checker::ENTRY,
+    column_to_row::ENTRY,
     filter::ENTRY,
     function::ENTRY,
     mapping::ENTRY,
     masking::ENTRY,
+    split::ENTRY,
     sql::ENTRY,
     str::ENTRY,
     switch::ENTRY,

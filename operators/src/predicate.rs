@@ -48,6 +48,11 @@ impl Answers {
         &self.failed[index].1
     }
 
+    /// True when the condition holds for no row, and that is certain.
+    pub(crate) fn is_never(&self) -> bool {
+        self.is_certain() && self.yes.count_set_bits() == 0
+    }
+
     /// True when each row has its yes or no.
     fn is_certain(&self) -> bool {
         self.known.is_none() && self.failed.is_empty()

@@ -20,6 +20,7 @@ pub mod mapping;
 pub mod masking;
 mod predicate;
 mod projection;
+pub mod samples;
 pub mod split;
 pub mod sql;
 pub mod str;
@@ -39,6 +40,7 @@ pub const ENTRIES: &[PluginEntry] = &[
     function::ENTRY,
     mapping::ENTRY,
     masking::ENTRY,
+    samples::ENTRY,
     split::ENTRY,
     sql::ENTRY,
     str::ENTRY,

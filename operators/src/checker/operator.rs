@@ -26,7 +26,8 @@ struct Plugin;
 
 impl OperatorPlugin for Plugin {
     const NAME: &'static str = "Checker";
-    const SUMMARY: &'static str = "Checks rows by rules; those that break one go to a port of their own with all reasons.";
+    const SUMMARY: &'static str =
+        "Checks rows by rules; those that break one go to a port of their own with all reasons.";
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");
     type Config = CheckerConfig;

@@ -104,10 +104,9 @@ fn bounds(column: &str, name: &str, range: &Range) -> Result<(String, String)> {
 fn characters(as_text: &str, name: &str, length: Length) -> Result<(String, String)> {
     let count = format!("char_length({as_text})");
     Ok(match (length.min, length.max) {
-        (Some(min), Some(max)) => (
-            format!("{count} < {min} or {count} > {max}"),
-            format!("{name} does not have {min} to {max} characters"),
-        ),
+        (Some(min), Some(max)) => {
+            (format!("{count} < {min} or {count} > {max}"), format!("{name} does not have {min} to {max} characters"))
+        }
         (Some(min), None) => (format!("{count} < {min}"), format!("{name} has fewer than {min} characters")),
         (None, Some(max)) => (format!("{count} > {max}"), format!("{name} has more than {max} characters")),
         (None, None) => return Err(no_bound("length: { max: 50 }")),

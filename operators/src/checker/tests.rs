@@ -83,7 +83,8 @@ fn an_update_over_the_border_is_a_delete_and_an_insert() {
 
 #[test]
 fn a_row_with_an_absent_value_is_rejected_by_what_is_known_or_refused() {
-    let by_id = json!({"rules": [{"column": "n", "check": "not_null"}, {"column": "id", "check": {"range": {"max": 1}}}]});
+    let by_id =
+        json!({"rules": [{"column": "n", "check": "not_null"}, {"column": "id", "check": {"range": {"max": 1}}}]});
     let events = [
         (Op::UpdateAfter, row(1, 5, "x"), true),
         (Op::UpdateAfter, row(2, 5, "x"), true),
@@ -93,7 +94,8 @@ fn a_row_with_an_absent_value_is_rejected_by_what_is_known_or_refused() {
     let out = run(ENTRY, &by_id, &[batch(&relation(), &events)]).unwrap();
     assert_eq!((out.bad.len(), out.bad[0].row["id"].as_str()), (1, Some("1")));
     assert!(out.bad[0].reasons[0].contains("did not send the value of n"), "{:?}", out.bad);
-    let ops = |port: usize| ops_and_cells(&out.port(port)[0]).into_iter().map(|(op, cells)| (op, cells[0].clone().unwrap()));
+    let ops =
+        |port: usize| ops_and_cells(&out.port(port)[0]).into_iter().map(|(op, cells)| (op, cells[0].clone().unwrap()));
     assert_eq!(ops(0).collect::<Vec<_>>(), [(3, "2".to_owned()), (3, "1".to_owned())], "2 is deleted by its key");
     assert_eq!(ops(1).collect::<Vec<_>>(), [(2, "2".to_owned()), (3, "1".to_owned()), (3, "2".to_owned())]);
     let reasons = out.port(1)[0].present(3).unwrap().iter().flatten().collect::<Vec<_>>();
@@ -158,7 +160,10 @@ fn mistakes_name_the_rule() {
         (json!({"rules": []}), "there is no rule"),
         (rule(json!({"check": "not_null"})), "setting rules[1]: the rule does not say which column"),
         (rule(json!({"column": "n", "check": {"expression": "n > 1"}})), "remove `column`"),
-        (rule(json!({"check": {"expression": "n > 1) or (n < 2"}})), "setting rules[1]: cannot read `n > 1) or (n < 2`"),
+        (
+            rule(json!({"check": {"expression": "n > 1) or (n < 2"}})),
+            "setting rules[1]: cannot read `n > 1) or (n < 2`",
+        ),
         (rule(json!({"column": "n", "check": {"range": {}}})), "neither `min` nor `max`"),
         (rule(json!({"column": "n", "check": {"range": {"min": []}}})), "is not a text, a number"),
         (rule(json!({"column": "n", "check": {"length": {}}})), "neither `min` nor `max`"),

@@ -36,8 +36,10 @@ impl Layout {
             let failed = |error: Error| error.with_setting(format!("columns[{i}]"));
             let (index, field) = input.column(name).map_err(failed)?;
             if input.key().contains(&index) {
-                return Err(failed(Error::config(format!("the key of {} would be lost", input.name()))
-                    .with_hint(format!("leave {name} out: key columns are repeated in every row"))));
+                return Err(failed(
+                    Error::config(format!("the key of {} would be lost", input.name()))
+                        .with_hint(format!("leave {name} out: key columns are repeated in every row")),
+                ));
             }
             let own = own_type(config, field).map_err(failed)?;
             value_type = Some(match value_type {
@@ -52,7 +54,8 @@ impl Layout {
             });
             columns.push((index, name.clone()));
         }
-        let (value_type, _) = value_type.ok_or_else(|| Error::bug("a list of columns that is empty was let through"))?;
+        let (value_type, _) =
+            value_type.ok_or_else(|| Error::bug("a list of columns that is empty was let through"))?;
         let fields = input.columns().fields();
         let kept: Vec<usize> = (0..fields.len()).filter(|i| columns.iter().all(|(index, _)| index != i)).collect();
         let own = [
@@ -157,7 +160,8 @@ pub(super) fn decide(rows: &Batch, name: &str) -> Verdicts {
         let old = matches!(rows.op(row), Op::Delete | Op::UpdateBefore);
         if !present.value(row) && !old {
             let why = format!("the source did not send the value of {name}, so it is not known whether it is NULL");
-            refused.push((row, format!("{why}; have it send full rows (replica identity full, binlog_row_image=FULL)")));
+            refused
+                .push((row, format!("{why}; have it send full rows (replica identity full, binlog_row_image=FULL)")));
         }
         // An old row of which the value is not known takes back a row, or nothing.
         keep.push(if present.value(row) { given.value(row) } else { old });

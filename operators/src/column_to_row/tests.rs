@@ -90,7 +90,8 @@ fn values_get_the_type_that_holds_them_all() {
     let relation = out.port(0)[0].relation().clone();
     assert_eq!(*relation.columns().field(3).data_type(), DataType::Decimal128(12, 2));
     assert_eq!(relation.key_names(), ["id", "name"]);
-    let cells: Vec<_> = out.rows().into_iter().map(|(_, cells)| cells.into_iter().flatten().collect::<Vec<_>>()).collect();
+    let cells: Vec<_> =
+        out.rows().into_iter().map(|(_, cells)| cells.into_iter().flatten().collect::<Vec<_>>()).collect();
     assert_eq!(cells, [["1", "r", "small", "7.00"], ["1", "r", "price", "1.50"]]);
     let got = refusal(run(ENTRY, &json!({"columns": ["small", "rest"]}), &[batch]));
     assert!(got.contains("no type holds both small (Int32) and rest (Utf8)") && got.contains("as_text: true"), "{got}");

@@ -27,7 +27,7 @@ pub enum OnError {
     #[default]
     Reject,
     /// The column is NULL.
-    Null,
+    SetNull,
 }
 
 impl FunctionConfig {

@@ -22,7 +22,7 @@ fn a_row_that_cannot_be_computed_is_refused_with_its_column_or_null() {
     let out = run(ENTRY, &json!({"columns": {"q": "10 / n", "r": "q + 1"}}), &[inserts(&rows)]).unwrap();
     assert_eq!(numbers(&out.port(0)[0], "r"), [Some(3)]);
     assert_eq!(out.bad[0].reasons, ["column q: division by zero"]);
-    let config = json!({"columns": {"q": "10 / n", "r": "coalesce(q, -1)"}, "on_error": "null"});
+    let config = json!({"columns": {"q": "10 / n", "r": "coalesce(q, -1)"}, "on_error": "set_null"});
     let out = run(ENTRY, &config, &[inserts(&rows)]).unwrap();
     assert!(out.bad.is_empty());
     assert_eq!(numbers(&out.port(0)[0], "r"), [Some(-1), Some(2)]);

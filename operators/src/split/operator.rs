@@ -88,7 +88,8 @@ impl Step {
         }
         match (self.old, self.new) {
             (None, Some(row)) if batch.op(row) == Op::UpdateAfter => {
-                let why = format!("the source did not send the row as it was, so its old parts of {name} are not known");
+                let why =
+                    format!("the source did not send the row as it was, so its old parts of {name} are not known");
                 Some((row, format!("{why}; {full}")))
             }
             _ => None,

@@ -35,9 +35,11 @@ pub(super) fn part_type(cutter: &Cutter, column: &str, data_type: &DataType) -> 
         (Cutter::Array, DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) => {
             Ok(field.data_type().clone())
         }
-        (Cutter::Array, other) => Err(Error::config(format!("column {column} has the type {other}, which is no array"))
-            .with_setting("by")
-            .with_hint("write `by: { delimiter: \",\" }` for a text")),
+        (Cutter::Array, other) => {
+            Err(Error::config(format!("column {column} has the type {other}, which is no array"))
+                .with_setting("by")
+                .with_hint("write `by: { delimiter: \",\" }` for a text"))
+        }
         (_, other) if has_text(other) => Ok(DataType::Utf8),
         (_, other) => Err(Error::config(format!("column {column} has the type {other}, which has no text"))
             .with_setting("column")

@@ -104,7 +104,8 @@ fn what_cannot_be_taken_back_is_refused() {
 fn texts_are_cut_trimmed_and_skipped() {
     let parts = |config: Value, text: &str| {
         let out = run(ENTRY, &config, &[inserts(&[row(7, 1, text)])]).unwrap();
-        let last = |cells: Vec<Option<String>>| (cells[cells.len() - 2].clone(), cells[cells.len() - 1].clone().unwrap());
+        let last =
+            |cells: Vec<Option<String>>| (cells[cells.len() - 2].clone(), cells[cells.len() - 1].clone().unwrap());
         out.rows().into_iter().map(|(_, cells)| last(cells)).collect::<Vec<_>>()
     };
     let of = |parts: &[&str]| {

@@ -80,8 +80,11 @@ impl Recipe {
         for name in names {
             let (index, field) = relation.column(name)?;
             if !has_text(field.data_type()) {
-                return Err(Error::config(format!("column {name} has the type {}, which has no text", field.data_type()))
-                    .with_hint("convert it first: Mapping with an SQL expression, for example `encode(data, 'hex')`"));
+                return Err(Error::config(format!(
+                    "column {name} has the type {}, which has no text",
+                    field.data_type()
+                ))
+                .with_hint("convert it first: Mapping with an SQL expression, for example `encode(data, 'hex')`"));
             }
             columns.push(index);
         }

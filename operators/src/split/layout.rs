@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aqueduct_model::{Batch, Change, Error, Op, Relation, Result};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
@@ -112,7 +112,7 @@ impl Layout {
             let Place::Input(index) = place else { continue };
             if let Some(present) = input.present(*index) {
                 let present = take(present, &rows, None).map_err(failed)?;
-                output = output.with_present(i, BooleanArray::from(present.as_boolean().clone()))?;
+                output = output.with_present(i, present.as_boolean().clone())?;
             }
         }
         Ok(output.with_ingested_at_ms(input.ingested_at_ms()))

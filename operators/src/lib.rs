@@ -1,11 +1,12 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
 //! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
-//!   [`Mapping`](mapping), [`Masking`](masking), [`Samples`](samples), [`Split`](split), [`SQL`](sql), [`Str`](str),
-//!   [`Switch`](switch), [`Union`](union).
+//!   [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples),
+//!   [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
-//! Every operator but those that say otherwise takes changelogs: folding what it emits by key gives what it makes of the folded input.
+//! Every operator takes changelogs, unless its properties say otherwise: folding what it emits by key gives what it makes
+//! of the folded input.
 //! Invariant: nothing outside `sql/` imports DataFusion.
 
 use aqueduct_model::PluginEntry;
@@ -16,10 +17,12 @@ pub mod column_to_row;
 mod described;
 pub mod filter;
 pub mod function;
+mod kept_rows;
 pub mod mapping;
 pub mod masking;
 mod predicate;
 mod projection;
+pub mod row_to_column;
 pub mod samples;
 pub mod split;
 pub mod sql;
@@ -40,6 +43,7 @@ pub const ENTRIES: &[PluginEntry] = &[
     function::ENTRY,
     mapping::ENTRY,
     masking::ENTRY,
+    row_to_column::ENTRY,
     samples::ENTRY,
     split::ENTRY,
     sql::ENTRY,

@@ -95,7 +95,7 @@ pub struct Properties {
     pub blocking: bool,
     /// A source that never finishes by itself.
     pub unbounded: bool,
-    /// A source that emits updates and deletes.
+    /// A source that emits updates and deletes, or an operator that makes them of inserts.
     pub emits_changes: bool,
     /// Whether a source can read again.
     pub replay: Replay,

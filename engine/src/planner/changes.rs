@@ -2,7 +2,7 @@
 
 use aqueduct_model::{ChangeSupport, PluginKind};
 
-use super::delivery::sources_of;
+use super::delivery::upstream;
 use super::draft::Draft;
 use super::message;
 use crate::definition::Report;
@@ -11,7 +11,7 @@ use crate::plan::Plan;
 /// The setting by which sinks choose between appending and applying changes.
 const MODE: &str = "mode";
 
-/// Reports every pair of a source that emits changes and a task that cannot take them, and every pair of a source that
+/// Reports every pair of a task that emits changes and a task that cannot take them, and every pair of a source that
 /// never ends and an operator that waits for its end; `order[i]` is the draft of the plan's task i.
 pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut Report) {
     for (index, task) in plan.tasks.iter().enumerate() {
@@ -24,7 +24,7 @@ pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut
         if sink.entry.kind() != PluginKind::Sink || !is_append_only {
             continue;
         }
-        for source in sources_of(plan, index).into_iter().map(|source| &plan.tasks[source]) {
+        for source in upstream(plan, index).into_iter().map(|source| &plan.tasks[source]) {
             if !source.properties.emits_changes {
                 continue;
             }
@@ -43,7 +43,8 @@ pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut
 fn check_operator(plan: &Plan, index: usize, drafts: &[Draft], order: &[usize], report: &mut Report) {
     let task = &plan.tasks[index];
     let def = drafts[order[index]].def;
-    for source in sources_of(plan, index).into_iter().map(|source| &plan.tasks[source]) {
+    // A task's own changes are no matter to itself.
+    for source in upstream(plan, index).into_iter().filter(|other| *other != index).map(|other| &plan.tasks[other]) {
         let takes_no_changes = task.properties.changes == ChangeSupport::AppendOnly && source.properties.emits_changes;
         let waits_forever = task.properties.needs_end && source.properties.unbounded;
         let complaints = [

@@ -17,6 +17,7 @@ pub(crate) fn catalogue() -> Catalogue {
         operator::<Union>(),
         operator::<Join>(),
         operator::<Reservoir>(),
+        operator::<Pivot>(),
         sink::<ConsoleOutput>(),
         sink::<DuckDbOutput>(),
     ])
@@ -205,6 +206,21 @@ impl OperatorPlugin for Reservoir {
     type Config = NoConfig;
     fn properties(_: &NoConfig) -> Properties {
         Properties { changes: ChangeSupport::AppendOnly, needs_end: true, ..Properties::operator() }
+    }
+    fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+struct Pivot;
+impl OperatorPlugin for Pivot {
+    const NAME: &'static str = "Pivot";
+    const SUMMARY: &'static str = "Makes updates of inserts.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = NoConfig;
+    fn properties(_: &NoConfig) -> Properties {
+        Properties { emits_changes: true, stateful: true, ..Properties::operator() }
     }
     fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
         unbuilt()

@@ -1,21 +1,17 @@
 //! The rows that are held of one table.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Cursor;
 use std::sync::Arc;
 
 use aqueduct_model::{Batch, Error, ErrorKind, Relation, RelationName, Result};
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cells::Cells;
 use super::config::HELD_ROWS_MAX;
+use crate::kept_rows;
 
 /// Rows that came in since the last sorting out, before the next one; it is done in one go because each copies.
 const UNSORTED_ROWS: usize = 8_192;
@@ -155,19 +151,13 @@ impl Held {
 
     /// What to keep over a restart, after [`Held::sort_out`].
     pub(super) fn kept(&self) -> Result<Kept> {
-        let failed = |error| Error::bug("cannot write the rows of a sample").with_source(error);
-        let mut bytes = Vec::new();
-        let mut writer = StreamWriter::try_new(&mut bytes, self.relation.columns()).map_err(failed)?;
-        writer.write(&self.rows).map_err(failed)?;
-        writer.finish().map_err(failed)?;
-        drop(writer);
         Ok(Kept {
             name: self.relation.name().clone(),
             key: self.relation.key_names().into_iter().map(str::to_owned).collect(),
             version: self.relation.version(),
             seen: self.seen,
             numbers: self.entries.iter().map(|entry| entry.number).collect(),
-            rows: STANDARD.encode(bytes),
+            rows: kept_rows::write(&self.rows)?,
         })
     }
 
@@ -176,16 +166,12 @@ impl Held {
     /// # Errors
     /// `State` when it did not.
     pub(super) fn restore(kept: &Kept, by: &[String], seed: u64) -> Result<Self> {
-        let failed = || Error::new(ErrorKind::State, "cannot read the rows of a sample");
-        let bytes = STANDARD.decode(&kept.rows).map_err(|error| failed().with_source(error))?;
-        let reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(|error| failed().with_source(error))?;
-        let columns = reader.schema();
-        let parts = reader.collect::<Result<Vec<_>, _>>().map_err(|error| failed().with_source(error))?;
-        let relation = Relation::new(kept.name.clone(), columns.clone(), &kept.key, kept.version)?;
+        let rows = kept_rows::read(&kept.rows)?;
+        let relation = Relation::new(kept.name.clone(), rows.schema(), &kept.key, kept.version)?;
         let mut held = Self::new(&Arc::new(relation), by)?;
-        held.rows = concat_batches(&columns, &parts).map_err(|error| failed().with_source(error))?;
+        held.rows = rows;
         if held.rows.num_rows() != kept.numbers.len() {
-            return Err(failed());
+            return Err(Error::new(ErrorKind::State, "the state of a sample has lost rows"));
         }
         let cells = Cells::new(&held.batch()?, &held.by)?;
         for (row, number) in kept.numbers.iter().enumerate() {

@@ -1,22 +1,31 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
-//! * [`Filter`](filter), [`Mapping`](mapping), [`Masking`](masking), [`SQL`](sql), [`Switch`](switch),
-//!   [`Union`](union).
+//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
+//!   [`Mapping`](mapping), [`Masking`](masking), [`Samples`](samples), [`Split`](split), [`SQL`](sql), [`Str`](str),
+//!   [`Switch`](switch), [`Union`](union).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
-//! Every operator takes changelogs: folding what it emits by key gives what it makes of the folded input.
+//! Every operator but those that say otherwise takes changelogs: folding what it emits by key gives what it makes of the folded input.
 //! Invariant: nothing outside `sql/` imports DataFusion.
 
 use aqueduct_model::PluginEntry;
 
 mod bindings;
+pub mod checker;
+pub mod column_to_row;
+mod described;
 pub mod filter;
+pub mod function;
 pub mod mapping;
 pub mod masking;
 mod predicate;
 mod projection;
+pub mod samples;
+pub mod split;
 pub mod sql;
+pub mod str;
 pub mod switch;
+mod text;
 pub mod union;
 mod verdicts;
 
@@ -24,5 +33,17 @@ mod verdicts;
 mod tests;
 
 /// All operators of this crate.
-pub const ENTRIES: &[PluginEntry] =
-    &[filter::ENTRY, mapping::ENTRY, masking::ENTRY, sql::ENTRY, switch::ENTRY, union::ENTRY];
+pub const ENTRIES: &[PluginEntry] = &[
+    checker::ENTRY,
+    column_to_row::ENTRY,
+    filter::ENTRY,
+    function::ENTRY,
+    mapping::ENTRY,
+    masking::ENTRY,
+    samples::ENTRY,
+    split::ENTRY,
+    sql::ENTRY,
+    str::ENTRY,
+    switch::ENTRY,
+    union::ENTRY,
+];

@@ -149,6 +149,22 @@ fn a_join_needs_both_inputs_and_every_circle_is_named() {
 }
 
 #[test]
+fn an_operator_that_takes_inserts_only_or_needs_the_end_is_refused_behind_what_does_not_fit() {
+    let flow = |source: &str| {
+        format!(
+            "flow: x\ntasks:\n  - {{ id: a, plugin: FakerInput, config: {{ dataset: orders{source} }} }}\n  - {{ id: f, plugin: Union, from: a }}\n  - {{ id: r, plugin: Reservoir, from: f }}\n  - {{ id: z, plugin: ConsoleOutput, from: r }}\n"
+        )
+    };
+    planned(&flow(", rows: 5"));
+    let messages = |source: &str| refused(&flow(source)).into_iter().map(|d| d.message).collect::<Vec<_>>().join("\n");
+    let changes = messages(", rows: 5, changes: true");
+    assert!(changes.contains("takes inserts only, but the task `a` (FakerInput) emits updates"), "{changes}");
+    let endless = messages("");
+    assert!(endless.contains("when its input ends, but the task `a` (FakerInput) never ends"), "{endless}");
+    assert_eq!(refused(&flow(", changes: true")).len(), 2);
+}
+
+#[test]
 fn the_editor_schema_knows_keys_and_settings() {
     let schema = crate::definition::json_schema(&catalogue());
     let text = schema.to_string();

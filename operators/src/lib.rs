@@ -1,7 +1,7 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
 //! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
-//!   [`Mapping`](mapping), [`Masking`](masking), [`Samples`](samples), [`Split`](split), [`SQL`](sql), [`Str`](str),
+//!   [`Group`](group), [`Mapping`](mapping), [`Masking`](masking), [`Samples`](samples), [`Split`](split), [`SQL`](sql), [`Str`](str),
 //!   [`Switch`](switch), [`Union`](union).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
@@ -16,6 +16,7 @@ pub mod column_to_row;
 mod described;
 pub mod filter;
 pub mod function;
+pub mod group;
 pub mod mapping;
 pub mod masking;
 mod predicate;
@@ -23,6 +24,7 @@ mod projection;
 pub mod samples;
 pub mod split;
 pub mod sql;
+mod state;
 pub mod str;
 pub mod switch;
 mod text;
@@ -38,6 +40,7 @@ pub const ENTRIES: &[PluginEntry] = &[
     column_to_row::ENTRY,
     filter::ENTRY,
     function::ENTRY,
+    group::ENTRY,
     mapping::ENTRY,
     masking::ENTRY,
     samples::ENTRY,

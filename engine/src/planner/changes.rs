@@ -2,7 +2,7 @@
 
 use aqueduct_model::{ChangeSupport, PluginKind};
 
-use super::delivery::sources_of;
+use super::delivery::feeding;
 use super::draft::Draft;
 use super::message;
 use crate::definition::Report;
@@ -24,7 +24,7 @@ pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut
         if sink.entry.kind() != PluginKind::Sink || !is_append_only {
             continue;
         }
-        for source in sources_of(plan, index).into_iter().map(|source| &plan.tasks[source]) {
+        for source in feeding(plan, index).into_iter().map(|source| &plan.tasks[source]) {
             if !source.properties.emits_changes {
                 continue;
             }
@@ -43,7 +43,7 @@ pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut
 fn check_operator(plan: &Plan, index: usize, drafts: &[Draft], order: &[usize], report: &mut Report) {
     let task = &plan.tasks[index];
     let def = drafts[order[index]].def;
-    for source in sources_of(plan, index).into_iter().map(|source| &plan.tasks[source]) {
+    for source in feeding(plan, index).into_iter().map(|source| &plan.tasks[source]) {
         let takes_no_changes = task.properties.changes == ChangeSupport::AppendOnly && source.properties.emits_changes;
         let waits_forever = task.properties.needs_end && source.properties.unbounded;
         let complaints = [

@@ -1,7 +1,7 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
 //! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
-//!   [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples),
+//!   [`Group`](group), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples),
 //!   [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
@@ -17,6 +17,7 @@ pub mod column_to_row;
 mod described;
 pub mod filter;
 pub mod function;
+pub mod group;
 mod kept_rows;
 pub mod mapping;
 pub mod masking;
@@ -26,6 +27,7 @@ pub mod row_to_column;
 pub mod samples;
 pub mod split;
 pub mod sql;
+mod state;
 pub mod str;
 pub mod switch;
 mod text;
@@ -41,6 +43,7 @@ pub const ENTRIES: &[PluginEntry] = &[
     column_to_row::ENTRY,
     filter::ENTRY,
     function::ENTRY,
+    group::ENTRY,
     mapping::ENTRY,
     masking::ENTRY,
     row_to_column::ENTRY,

@@ -1,6 +1,7 @@
 //! What a capture does beside reading the log, when it does not replay: the order of its steps, and chunks, which are
 //! cut, read and handed out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqueduct_model::{Error, ErrorKind, RelationName, Result};

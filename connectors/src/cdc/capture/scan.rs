@@ -26,8 +26,8 @@ use async_trait::async_trait;
 
 use super::disk::{Disk, Folder};
 use super::fold::{Folded, chunks_of, fold_in};
-use super::journal::{Draft, Journal};
 use super::found::with_version;
+use super::journal::{Draft, Journal};
 use super::open::described;
 use super::order::sorts_natively;
 use super::position::{Phase, State};

@@ -1,6 +1,6 @@
 //! Merging the newest files into one, beside the stream.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -74,7 +74,7 @@ fn first_to_merge(bytes: &[u64]) -> Option<usize> {
 }
 
 fn merge(
-    folder: &PathBuf,
+    folder: &Path,
     id: u64,
     runs: &[Arc<Run>],
     forgets_removed: bool,

@@ -113,8 +113,7 @@ impl Run {
         }
         let Some(block) = self.block_of(key) else { return Ok(None) };
         let bytes = self.block(block)?;
-        let mut entries = Entries::new(&bytes);
-        while let Some((found, value)) = entries.next() {
+        for (found, value) in Entries::new(&bytes) {
             if found == key {
                 return Ok(Some(value.map(<[u8]>::to_vec)));
             }

@@ -62,6 +62,9 @@ pub(super) fn fold_in<S: System>(
             Shown::Unknown => return Err(vague(batch.relation())),
         });
     }
+    if let Some(sums) = &mut table.sums {
+        return sums.fold(batch, &mask);
+    }
     let kept = batch.select(&BooleanArray::from(mask))?;
     if kept.num_rows() > 0 { table.folded.add(kept) } else { Ok(()) }
 }

@@ -8,8 +8,11 @@
 //! inserts, of tables without a key also as changes: what counts is the sum. Close it in any case: what it made at the
 //! server is taken back then. Tables that wait for a person are left out.
 //!
+//! Tables can be summed up at the server instead ([`aqueduct_model::Scan::choose`]): their rows stay there.
+//!
 //! How it works: chunks are read into a folder of its own, each with what it shows of the log. Then the log is read from
-//! before the first chunk to the cut, and the changes that a chunk does not show are applied to it, key by key.
+//! before the first chunk to the cut, and the changes that a chunk does not show are applied to it, key by key; or to the
+//! sum of its rows, for which both images of a change have to be in the log.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -19,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqueduct_model::{
-    BadRows, Batch, Change, Error, ErrorKind, PollBudget, Polled, Position, RelationName, Result, SchemaChange, Source,
-    SourceContext,
+    BadRows, Batch, Change, ChooseReading, Error, ErrorKind, PollBudget, Polled, Position, Reading, RelationName,
+    Result, Scan, SchemaChange, Source, SourceContext, TableChecksum,
 };
 use async_trait::async_trait;
 
@@ -34,6 +37,7 @@ use super::position::{Phase, State};
 use super::readers::{Done, Job};
 use super::settings::CaptureSettings;
 use super::source::MakeSystem;
+use super::sums::Sums;
 use super::{Key, KeyRange, LogBudget, LogItem, Seen, System, TableInfo, TableReader};
 
 /// How long the log is waited for at a time.
@@ -46,8 +50,9 @@ const LOG_BYTES: usize = 8 << 20;
 type TakeBack = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
 /// See the module.
-pub(crate) struct Scan<S: System> {
+pub(crate) struct CaptureScan<S: System> {
     make: Option<MakeSystem<S>>,
+    choose: ChooseReading,
     take_back: Option<TakeBack>,
     settings: CaptureSettings,
     folder: Option<PathBuf>,
@@ -79,23 +84,27 @@ pub(super) struct Table<S: System> {
     pub(super) info: TableInfo,
     pub(super) chunks: Vec<Chunk<S>>,
     pub(super) folded: Folded,
+    /// Instead of rows.
+    pub(super) sums: Option<Sums>,
     next_chunk: usize,
 }
 
 pub(super) struct Chunk<S: System> {
     pub(super) range: KeyRange,
     pub(super) seen: Seen<S::Mark, S::Sight>,
-    draft: Draft,
+    /// Its rows; none where they are summed up.
+    draft: Option<Draft>,
     next_frame: usize,
 }
 
-impl<S: System> Scan<S> {
+impl<S: System> CaptureScan<S> {
     /// A scan that is not open yet.
     pub(crate) fn new(
         make: impl FnOnce(&SourceContext) -> Result<S> + Send + 'static,
         settings: CaptureSettings,
     ) -> Self {
-        Self { make: Some(Box::new(make)), take_back: None, settings, folder: None, work: None }
+        let choose: ChooseReading = Arc::new(|_| Reading::Rows);
+        Self { make: Some(Box::new(make)), choose, take_back: None, settings, folder: None, work: None }
     }
 
     /// What the system made at the server for this scan is taken back when it is closed.
@@ -117,14 +126,25 @@ impl<S: System> Scan<S> {
     }
 }
 
-impl<S: System> Drop for Scan<S> {
+impl<S: System> Drop for CaptureScan<S> {
     fn drop(&mut self) {
         self.forget_folder();
     }
 }
 
+impl<S: System> Scan for CaptureScan<S> {
+    fn choose(&mut self, choose: ChooseReading) {
+        self.choose = choose;
+    }
+
+    fn checksums(&self) -> Vec<TableChecksum> {
+        let tables = self.work.iter().filter(|work| work.folded.is_some()).flat_map(|work| &work.tables);
+        tables.filter_map(|table| Some(table.sums.as_ref()?.result(&table.info.relation))).collect()
+    }
+}
+
 #[async_trait]
-impl<S: System> Source for Scan<S> {
+impl<S: System> Source for CaptureScan<S> {
     async fn open(&mut self, context: &SourceContext, _: Option<&Position>) -> Result<()> {
         let make = self.make.take().ok_or_else(|| Error::bug("a scan is opened once"))?;
         let folder = std::env::temp_dir().join(format!("aqueduct-scan-{}", uuid::Uuid::new_v4()));
@@ -132,7 +152,7 @@ impl<S: System> Source for Scan<S> {
         let mut system = make(context)?;
         system.connect().await?;
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(&folder));
-        self.work = Some(Work::open(system, Journal::new(disk), self.settings.chunk_rows).await?);
+        self.work = Some(Work::open(system, Journal::new(disk), self.settings.chunk_rows, &self.choose).await?);
         Ok(())
     }
 
@@ -170,7 +190,7 @@ impl<S: System> Source for Scan<S> {
 }
 
 impl<S: System> Work<S> {
-    async fn open(mut system: S, journal: Journal, chunk_rows: usize) -> Result<Self> {
+    async fn open(mut system: S, journal: Journal, chunk_rows: usize, choose: &ChooseReading) -> Result<Self> {
         let (infos, begin) = described(&mut system).await?;
         let mut work = Self {
             reader: system.reader().await?,
@@ -190,32 +210,52 @@ impl<S: System> Work<S> {
         work.system.start(&work.begin, &relations).await?;
         let mut number = 0;
         for info in infos {
-            let mut table = Table { info, chunks: Vec::new(), folded: Folded::default(), next_chunk: 0 };
-            let mut after: Option<Key> = None;
-            loop {
-                let relation = table.info.relation.clone();
-                let up_to = match relation.key().is_empty() {
-                    true => None,
-                    false => work.reader.next_edge(&relation, after.as_ref(), chunk_rows).await?,
-                };
-                let range = KeyRange { after, up_to: up_to.clone() };
-                number += 1;
-                let chunk = work.read(number, &table, range).await?;
-                if work.system.reached(&chunk.seen.high, &work.high) {
-                    work.high = chunk.seen.high.clone();
-                }
-                table.chunks.push(chunk);
-                after = up_to;
-                if after.is_none() {
-                    break;
-                }
-            }
+            let sums = match choose(&info.relation) {
+                Reading::Rows => None,
+                Reading::Checksum => Sums::new(&info.relation),
+                Reading::Nothing => continue,
+            };
+            let mut table = Table { info, chunks: Vec::new(), folded: Folded::default(), sums, next_chunk: 0 };
+            work.read_table(&mut table, &mut number, chunk_rows).await?;
             work.tables.push(table);
         }
         Ok(work)
     }
 
-    async fn read(&mut self, number: u64, table: &Table<S>, range: KeyRange) -> Result<Chunk<S>> {
+    async fn read_table(&mut self, table: &mut Table<S>, number: &mut u64, chunk_rows: usize) -> Result<()> {
+        let mut after: Option<Key> = None;
+        loop {
+            let relation = table.info.relation.clone();
+            let up_to = match relation.key().is_empty() {
+                true => None,
+                false => self.reader.next_edge(&relation, after.as_ref(), chunk_rows).await?,
+            };
+            let range = KeyRange { after, up_to: up_to.clone() };
+            *number += 1;
+            let chunk = self.read(*number, table, range).await?;
+            if self.system.reached(&chunk.seen.high, &self.high) {
+                self.high = chunk.seen.high.clone();
+            }
+            table.chunks.push(chunk);
+            after = up_to;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a chunk, or sums it up.
+    async fn read(&mut self, number: u64, table: &mut Table<S>, range: KeyRange) -> Result<Chunk<S>> {
+        if let Some(sums) = &mut table.sums {
+            match self.reader.sum_chunk(&table.info.relation, &range, &self.begin).await? {
+                Some((seen, checksum)) => {
+                    sums.add(checksum);
+                    return Ok(Chunk { range, seen, draft: None, next_frame: 0 });
+                }
+                None if table.chunks.is_empty() => table.sums = None,
+                None => return Err(Error::bug("a server sums up some chunks of a table only")),
+            }
+        }
         let job: Job<S> = Job {
             chunk: number,
             relation: table.info.relation.clone(),
@@ -227,7 +267,7 @@ impl<S: System> Work<S> {
         let reader = self.system.reader().await?;
         let Done { reader: _, result, .. } = job.run(std::mem::replace(&mut self.reader, reader)).await;
         let (seen, draft) = result?;
-        Ok(Chunk { range, seen, draft, next_frame: 0 })
+        Ok(Chunk { range, seen, draft: Some(draft), next_frame: 0 })
     }
 
     /// Reads the log up to the cut, and keeps what the chunks do not show.
@@ -309,6 +349,10 @@ impl<S: System> Work<S> {
                 self.rewind();
                 return Ok(Polled::Finished);
             };
+            if table.sums.is_some() {
+                self.next_table += 1;
+                continue;
+            }
             let relation = table.info.relation.clone();
             if table.next_chunk == 0 && table.chunks.first().is_some_and(|chunk| chunk.next_frame == 0) {
                 let announced = with_version(&relation, relation.version())?;
@@ -319,18 +363,21 @@ impl<S: System> Work<S> {
                     self.next_table += 1;
                     table.folded.rest(&relation)?
                 }
-                Some(chunk) => match chunk.draft.frame(chunk.next_frame) {
-                    None => {
-                        table.next_chunk += 1;
-                        chunk.next_frame = 0;
-                        Vec::new()
+                Some(chunk) => {
+                    let Some(draft) = &chunk.draft else { return Err(Error::bug("a chunk has no rows")) };
+                    match draft.frame(chunk.next_frame) {
+                        None => {
+                            table.next_chunk += 1;
+                            chunk.next_frame = 0;
+                            Vec::new()
+                        }
+                        Some(frame) => {
+                            let rows = self.journal.draft_batch(draft, frame, &relation).await?;
+                            chunk.next_frame += 1;
+                            vec![table.folded.untouched(&rows)?]
+                        }
                     }
-                    Some(frame) => {
-                        let rows = self.journal.draft_batch(&chunk.draft, frame, &relation).await?;
-                        chunk.next_frame += 1;
-                        vec![table.folded.untouched(&rows)?]
-                    }
-                },
+                }
             };
             for batch in batches {
                 let mut from = 0;

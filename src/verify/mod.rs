@@ -105,13 +105,7 @@ fn verify_sink(host: &Host, plan: &Plan, task: &PlannedTask, options: Options) -
 }
 
 /// Compares one sink once; `None` when its target cannot be read back.
-fn verify_pass(
-    host: &Host,
-    plan: &Plan,
-    task: &PlannedTask,
-    options: Options,
-    pass: Pass,
-) -> Result<Option<Compared>> {
+fn verify_pass(host: &Host, plan: &Plan, task: &PlannedTask, options: Options, pass: Pass) -> Result<Option<Compared>> {
     let mut again = 0;
     loop {
         let part = Part::open(host, plan, &task.id, &pass.choose)?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use aqueduct_engine::plan::{Plan, PlannedEdge, PlannedTask, RestartSettings};
 use aqueduct_engine::runtime::{FlowState, Host, PluginFactory};
-use aqueduct_model::{BadRowPolicy, ChooseReading, Error, ErrorKind, PluginKind, Positions, Properties, Result, Sink, Source};
+use aqueduct_model::{
+    BadRowPolicy, ChooseReading, Error, ErrorKind, PluginKind, Positions, Properties, Result, Sink, Source,
+};
 
 use super::collect::{Collector, Tables};
 use super::sources::Sources;

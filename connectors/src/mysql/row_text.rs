@@ -33,9 +33,9 @@ pub(crate) fn cell(name: &str, text: CellText, stored: &str, utf8mb4: bool) -> O
         }
         CellText::Time if base == "time" => plain(&without_zeros(name, &stored)),
         // MariaDB's seconds have a fraction.
-        CellText::Duration if base == "time" => plain(&format!(
-            "IF(LEFT({name},1)='-',-1,1)*(FLOOR(ABS(TIME_TO_SEC({name})))*1000000+MICROSECOND({name}))"
-        )),
+        CellText::Duration if base == "time" => {
+            plain(&format!("IF(LEFT({name},1)='-',-1,1)*(FLOOR(ABS(TIME_TO_SEC({name})))*1000000+MICROSECOND({name}))"))
+        }
         CellText::Text | CellText::Padded if is_text(&base) => {
             let converted = if utf8mb4 { name.to_owned() } else { format!("CONVERT({name} USING utf8mb4)") };
             let text = match text {

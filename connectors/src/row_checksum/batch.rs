@@ -163,10 +163,8 @@ mod tests {
     #[test]
     fn a_digest_is_half_of_an_md5() {
         // echo -n '1,2:ab,' | md5sum
-        let columns: Vec<(&str, ArrayRef)> = vec![
-            ("id", Arc::new(Int32Array::from(vec![1]))),
-            ("name", Arc::new(StringArray::from(vec!["ab"]))),
-        ];
+        let columns: Vec<(&str, ArrayRef)> =
+            vec![("id", Arc::new(Int32Array::from(vec![1]))), ("name", Arc::new(StringArray::from(vec!["ab"])))];
         let rows = RecordBatch::try_from_iter(columns).unwrap();
         assert_eq!(digests(&[CellText::Int, CellText::Text], &rows).unwrap(), [0x4057250dfccd6996]);
     }

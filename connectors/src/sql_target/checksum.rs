@@ -25,7 +25,8 @@ pub(crate) fn summed_columns<'a>(
     asked: &Relation,
 ) -> Option<Vec<SummedColumn<'a>>> {
     let of_flow = written.relation.columns();
-    if of_flow.fields().len() != asked.columns().fields().len() || written.relation.columns().metadata().contains_key(super::catalog::ALSO)
+    if of_flow.fields().len() != asked.columns().fields().len()
+        || written.relation.columns().metadata().contains_key(super::catalog::ALSO)
     {
         return None;
     }

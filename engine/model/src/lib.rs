@@ -14,9 +14,9 @@
 mod bad_row;
 mod batch;
 mod byte_size;
+mod checksum;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod checksum;
 mod element;
 mod error;
 mod human_duration;

@@ -74,10 +74,8 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
 
     fn relation() -> Arc<Relation> {
-        let columns = Schema::new(vec![
-            Field::new("id", DataType::Int64, false),
-            Field::new("name", DataType::Utf8, true),
-        ]);
+        let columns =
+            Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8, true)]);
         Arc::new(Relation::new(RelationName::table("t"), Arc::new(columns), &["id"], 1).unwrap())
     }
 

@@ -8,7 +8,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aqueduct_model::{BadRow, BadRows, Batch, Checksum, Error, ErrorKind, Relation, RelationName, Result, SchemaChange};
+use aqueduct_model::{
+    BadRow, BadRows, Batch, Checksum, Error, ErrorKind, Relation, RelationName, Result, SchemaChange,
+};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use serde::Serialize;

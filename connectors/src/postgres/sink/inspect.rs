@@ -132,7 +132,9 @@ fn cell(column: &SummedColumn<'_>) -> Option<Vec<String>> {
             let zone = if utc { " with time zone" } else { " without time zone" };
             stored.starts_with("timestamp") && stored.ends_with(zone)
         }
-        CellText::Time => stored.starts_with("time") && stored.ends_with(" without time zone") && !stored.contains("stamp"),
+        CellText::Time => {
+            stored.starts_with("time") && stored.ends_with(" without time zone") && !stored.contains("stamp")
+        }
         CellText::Bytes => stored == "bytea",
         // Whatever has a text.
         CellText::Text | CellText::Padded => return row_text::cell(&format!("{name}::text"), column.text),

@@ -22,8 +22,26 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
     // One hour before and after the clocks of Europe change.
     let stamps: Vec<i64> = stamps.into_iter().chain([1_711_846_799_999_999, 1_711_846_800_000_000]).collect();
     let text = [
-        "", " ", "a", "ab  ", "ünï 表", "\u{1F600}", "it's", "\"q\"", "back\\slash", "%_", "a,b", "3:abc,", "\t\r\n\u{1}\u{7f}",
-        "NULL", "é", "e\u{301}", "A", "ß", "0012", "1e3",
+        "",
+        " ",
+        "a",
+        "ab  ",
+        "ünï 表",
+        "\u{1F600}",
+        "it's",
+        "\"q\"",
+        "back\\slash",
+        "%_",
+        "a,b",
+        "3:abc,",
+        "\t\r\n\u{1}\u{7f}",
+        "NULL",
+        "é",
+        "e\u{301}",
+        "A",
+        "ß",
+        "0012",
+        "1e3",
     ];
     let decimal = |values: Vec<i128>, precision, scale| {
         Arc::new(Decimal128Array::from(values).with_precision_and_scale(precision, scale).unwrap()) as ArrayRef
@@ -42,12 +60,22 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
         ("money", decimal(vec![0, 1, -1, 10, -50, 100, 123_456_789_012_345_678], 18, 2)),
         ("whole", decimal(vec![0, -7, 10_i128.pow(38) - 1], 38, 0)),
         ("fine", decimal(vec![0, -1, 10_i128.pow(28) - 10], 28, 28)),
-        ("wide", Arc::new(Decimal256Array::from(vec![i256::ZERO, i256::from_i128(-10), many]).with_precision_and_scale(60, 10).unwrap())),
+        (
+            "wide",
+            Arc::new(
+                Decimal256Array::from(vec![i256::ZERO, i256::from_i128(-10), many])
+                    .with_precision_and_scale(60, 10)
+                    .unwrap(),
+            ),
+        ),
         ("day", Arc::new(Date32Array::from(years.iter().map(|day| *day as i32).collect::<Vec<_>>()))),
         ("wall", Arc::new(TimestampMicrosecondArray::from(stamps.clone()))),
         ("moment", Arc::new(TimestampMicrosecondArray::from(stamps).with_timezone("UTC"))),
         ("clock", Arc::new(Time64MicrosecondArray::from(vec![0, 1, 500_000, 36_000_000_000, DAY_US - 1]))),
-        ("span", Arc::new(DurationMicrosecondArray::from(vec![0, 1, -1, -500_000, 3_020_399_000_000, -3_020_399_000_000]))),
+        (
+            "span",
+            Arc::new(DurationMicrosecondArray::from(vec![0, 1, -1, -500_000, 3_020_399_000_000, -3_020_399_000_000])),
+        ),
         ("text", Arc::new(StringArray::from(text.to_vec()))),
         ("bytes", Arc::new(BinaryArray::from_vec(vec![b"", b"\0", b"\xff\x00\xc3", b"plain", b"a,\\'"]))),
     ]

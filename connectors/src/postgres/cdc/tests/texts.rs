@@ -25,11 +25,45 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("numeric(50,10)", &["1234567890123456789012345678901234567890.0123456789", "-0.0000000001"]),
     ("numeric", &["'NaN'", "1e-30", "123456789.000"]),
     ("date", &["'0001-01-01'", "'9999-12-31'", "'2024-02-29'"]),
-    ("timestamp", &["'0001-01-01 00:00:00.000001'", "'9999-12-31 23:59:59.999999'", "'2024-02-29 12:00:00.5'", "'2024-02-29 12:00:00'", "'2000-10-10 10:10:10.10'"]),
-    ("timestamptz", &["'0001-01-01 00:00:00.000001+00'", "'9999-12-31 23:59:59.999999+00'", "'2024-03-31 02:30:00 Europe/Berlin'", "'2024-02-29 12:00:00.12+03'"]),
+    (
+        "timestamp",
+        &[
+            "'0001-01-01 00:00:00.000001'",
+            "'9999-12-31 23:59:59.999999'",
+            "'2024-02-29 12:00:00.5'",
+            "'2024-02-29 12:00:00'",
+            "'2000-10-10 10:10:10.10'",
+        ],
+    ),
+    (
+        "timestamptz",
+        &[
+            "'0001-01-01 00:00:00.000001+00'",
+            "'9999-12-31 23:59:59.999999+00'",
+            "'2024-03-31 02:30:00 Europe/Berlin'",
+            "'2024-02-29 12:00:00.12+03'",
+        ],
+    ),
     ("timestamp(3)", &["'2024-02-29 12:00:00.120'"]),
     ("time", &["'00:00:00'", "'23:59:59.999999'", "'10:00:00.5'"]),
-    ("text", &["''", "' '", "'ab  '", "'ünï 表'", "'\u{1F600}'", "'it''s'", "'\"q\"'", "E'back\\\\slash'", "'%_'", "'a,b'", "'3:abc,'", "E'\\t\\r\\n\\x01\\x7f'", "'NULL'"]),
+    (
+        "text",
+        &[
+            "''",
+            "' '",
+            "'ab  '",
+            "'ünï 表'",
+            "'\u{1F600}'",
+            "'it''s'",
+            "'\"q\"'",
+            "E'back\\\\slash'",
+            "'%_'",
+            "'a,b'",
+            "'3:abc,'",
+            "E'\\t\\r\\n\\x01\\x7f'",
+            "'NULL'",
+        ],
+    ),
     ("varchar(40)", &["''", "'x  '"]),
     ("char(5)", &["'ab'", "''", "' a'"]),
     ("name", &["'n'", "''"]),
@@ -107,7 +141,8 @@ async fn texts_are_the_same() {
         let mut rows: Vec<RecordBatch> = Vec::new();
         reader.read_chunk(&relation, &all, &capture.begin, &mut rows).await.expect("rows");
         let mut client = database.connect();
-        client.sql("SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET lc_monetary = 'C'; SET extra_float_digits = 3");
+        client
+            .sql("SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET lc_monetary = 'C'; SET extra_float_digits = 3");
         for (i, field) in relation.columns().fields().iter().enumerate() {
             let text = CellText::of(field).unwrap_or_else(|| panic!("{field} has no text"));
             // What is no text in binary is asked for as one.
@@ -121,7 +156,9 @@ async fn texts_are_the_same() {
             let served: BTreeMap<i32, String> = client
                 .sql(&format!("SELECT id, concat({cell}) FROM kinds"))
                 .iter()
-                .map(|row| (row[0].as_ref().expect("an id").parse().expect("a number"), row[1].clone().expect("a text")))
+                .map(|row| {
+                    (row[0].as_ref().expect("an id").parse().expect("a number"), row[1].clone().expect("a text"))
+                })
                 .collect();
             assert_eq!(of_rows(&rows, i), served, "{field} as it is read");
             assert_eq!(of_rows(&logged, i), served, "{field} as it is logged");

@@ -132,8 +132,7 @@ fn case_005_a_key_moved_into_a_chunk_that_was_read_is_one_row() {
 fn case_006_after_a_kill_finished_chunks_are_not_read_again() {
     on_each(CASES, 6, |kind| {
         let server = with_statement_log(kind);
-        // What several readers have in their hands is read again by all of them.
-        let mut case = filled(&server, ROWS).setting("parallel_chunks: 1");
+        let mut case = filled(&server, ROWS);
         case.set_environment("FAILPOINTS", "snap.chunk_done=sleep(40)");
         case.start();
         case.until("half of the chunks", |case| case.copied_number("SELECT count(*) FROM t") >= 1_500);

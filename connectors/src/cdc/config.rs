@@ -22,7 +22,7 @@ pub(super) const SQLITE_CHUNK_ROWS: usize = 10_000;
 pub(super) const SERVER_CHUNK_ROWS: usize = 65_536;
 /// Chunks that are read at the same time.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) const PARALLEL_CHUNKS: usize = 4;
+pub(super) const PARALLEL_CHUNKS: usize = 2;
 /// A server of other people is not kept busier than this by each reader.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) const MAX_SOURCE_LOAD: f64 = 0.8;
@@ -67,7 +67,7 @@ pub struct CdcConfig {
     /// Servers: what becomes of TRUNCATE. Default: `apply`.
     #[serde(default)]
     pub truncate: Option<Truncates>,
-    /// Servers: how many chunks of the snapshot are read at the same time, each over a connection of its own. Default: 4.
+    /// Servers: how many chunks of the snapshot are read at the same time, each over a connection of its own. Default: 2.
     #[serde(default)]
     pub parallel_chunks: Option<NonZeroUsize>,
     /// Servers: the share of the time, above 0 and up to 1, for which each reader of the snapshot keeps the server busy.

@@ -121,6 +121,11 @@ impl<S: System> Chunks<S> {
         self.queue.iter().filter(move |chunk| chunk.table == *table)
     }
 
+    /// How many are being read, or are read and not handed out.
+    pub(super) fn in_hand(&self) -> usize {
+        self.queue.iter().filter(|chunk| !matches!(chunk.stage, Stage::Waiting { .. })).count()
+    }
+
     /// Gives up the chunks of one table.
     pub(super) fn give_up(&mut self, table: &RelationName) -> Vec<Draft> {
         let mut drafts = Vec::new();

@@ -62,7 +62,7 @@ impl<S: System> Work<S> {
                 self.created(change.relation).await
             }
             (_, None) => {
-                self.forget_found(&name);
+                self.forget_created(&name);
                 Ok(())
             }
             (Change::Truncate, Some(phase)) => self.truncated(&name, &phase, change).await,
@@ -70,11 +70,16 @@ impl<S: System> Work<S> {
         }
     }
 
-    /// A table that was described before it changed is described again at the next look.
+    /// What was found of a table that the log has just made, or made anew.
     fn forget_found(&mut self, name: &RelationName) {
         if let Some(found) = &mut self.found {
             found.new.retain(|info| info.relation.name() != name);
         }
+        self.forget_created(name);
+    }
+
+    /// A new table that changed before it could begin is described at the next look.
+    fn forget_created(&mut self, name: &RelationName) {
         let known = self.created.len();
         self.created.retain(|info| info.relation.name() != name);
         if self.created.len() < known {

@@ -218,7 +218,7 @@ impl<S: System> Work<S> {
             }
             What::Remove(names) => self.leave(&names, false).await?,
             What::Dropped(names) => self.leave(&names, keeps_dropped(self.settings.schema_change)).await?,
-            What::Chunk { table, up_to, .. } => self.end_chunk(&table, up_to),
+            What::Chunk { table, range, .. } => self.end_chunk(&table, range.up_to),
             What::Fail { table, error } => {
                 self.give_up_chunks(&table).await?;
                 self.set_phase(&table, Phase::Failed { error });

@@ -73,12 +73,12 @@ pub(super) enum What<M: Mark> {
     Remove(Vec<RelationName>),
     /// Tables are gone from the database.
     Dropped(Vec<RelationName>),
-    /// Rows of one table up to a key, `None` for its end.
+    /// Rows of one table.
     Chunk {
         /// Which table.
         table: RelationName,
-        /// Up to which key.
-        up_to: Option<SavedKey>,
+        /// Which of its rows.
+        range: Range,
         /// The last frame holds keys whose rows are left out: the stream gave them already, and newer.
         covered: bool,
     },
@@ -91,6 +91,23 @@ pub(super) enum What<M: Mark> {
     },
     /// A person approved the schema change that a table waits for.
     Approve(RelationName),
+}
+
+/// The rows of a chunk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Range {
+    /// Those behind this key, `None` from the beginning on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<SavedKey>,
+    /// Those up to this key, `None` to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) up_to: Option<SavedKey>,
+    /// Their columns.
+    pub(super) shape: ShapeId,
+    /// The target has rows of the table already; see `Phase::Snapshot`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) again: bool,
 }
 
 /// A table that is captured from here on.
@@ -299,9 +316,14 @@ impl Journal {
         if read.len() as u64 == bytes { Ok(read) } else { Err(damaged(number)) }
     }
 
-    /// Removes all drafts, and the entries from that number on.
+    /// Removes all drafts.
+    pub(super) async fn forget_drafts(&self) -> Result<()> {
+        self.remove_if(|file| file.starts_with(DRAFT)).await
+    }
+
+    /// Removes the entries from that number on.
     pub(super) async fn forget_from(&self, number: u64) -> Result<()> {
-        self.remove_if(|file| file.starts_with(DRAFT) || number_of(file).is_some_and(|other| other >= number)).await
+        self.remove_if(|file| number_of(file).is_some_and(|other| other >= number)).await
     }
 
     /// Removes the entries before that number.

@@ -8,9 +8,9 @@ use aqueduct_model::{Error, ErrorKind, RelationName, Result};
 
 use super::chunks::{Chunk, Stage};
 use super::hand_out::Handing;
-use super::journal::{Before, Begun, Draft, What};
+use super::journal::{Before, Begun, Draft, Range, What};
 use super::order::sorts_natively;
-use super::position::{Phase, SavedKey};
+use super::position::{Phase, SavedKey, TableState};
 use super::readers::{Done, Job};
 use super::work::{Lane, Work};
 use super::{KeyRange, Mark, System, TableInfo, approval, is_remade};
@@ -50,6 +50,9 @@ impl<S: System> Work<S> {
             self.limit = Some(self.state.log.clone());
             return Ok(false);
         }
+        if let Some(changed) = self.step_ahead().await? {
+            return Ok(changed);
+        }
         if let Some(what) = self.todo.pop_front() {
             self.begin_entry(None, what).await?;
             return Ok(true);
@@ -85,12 +88,10 @@ impl<S: System> Work<S> {
         Ok(self.handing.is_some() || !self.todo.is_empty())
     }
 
-    /// From here on nothing is replayed: what lies behind the position in the journal never came to be.
+    /// From here on nothing is replayed: what lies behind the position in the journal never came to the target.
     async fn go_live(&mut self) -> Result<()> {
         self.live = true;
-        let is_partial = self.state.done > 0;
-        self.journal.forget_from(self.state.entry + u64::from(is_partial)).await?;
-        if is_partial {
+        if self.state.done > 0 {
             let number = self.state.entry;
             let entry = self.journal.load(number).await?.ok_or_else(|| {
                 Error::new(ErrorKind::LostPosition, format!("entry {number} of the capture's journal is gone"))
@@ -112,7 +113,7 @@ impl<S: System> Work<S> {
         if self.settings.snapshot == SnapshotMode::Always && self.found.is_none() {
             self.read_all_again().await?;
         }
-        Ok(())
+        self.look_ahead().await
     }
 
     /// Tables that the settings no longer ask for are left out from the next boundary on, before anything else happens.
@@ -127,6 +128,8 @@ impl<S: System> Work<S> {
     /// Everything is read anew, because the log no longer has what comes next.
     async fn resnapshot(&mut self) -> Result<()> {
         let (infos, mark) = self.described().await?;
+        let is_gone = |name: &&RelationName| !infos.iter().any(|info| info.relation.name() == *name);
+        let gone: Vec<RelationName> = self.state.tables.keys().filter(is_gone).cloned().collect();
         tracing::warn!(
             tables = infos.len(),
             "the position is lost: every table is emptied at the target and read anew"
@@ -136,6 +139,10 @@ impl<S: System> Work<S> {
             tables.push(self.begun_of(&info).await?);
         }
         self.todo.push_back(What::Reset { log: Some(mark), tables });
+        if !gone.is_empty() {
+            // The part of the log that told of it is lost too.
+            self.todo.push_back(What::Dropped(gone));
+        }
         Ok(())
     }
 
@@ -164,7 +171,11 @@ impl<S: System> Work<S> {
         let is_there = |name: &RelationName| infos.iter().any(|info| info.relation.name() == name);
         let gone = names.iter().filter(|name| !is_there(name)).cloned().collect();
         let new = infos.iter().filter(|info| names.contains(info.relation.name())).cloned().collect();
-        self.found = Some(Found { at, new, remade: Vec::new(), gone, snapshot: true });
+        self.ahead_is_stale();
+        if self.found.replace(Found { at, new, remade: Vec::new(), gone, snapshot: true }).is_some() {
+            // What was found before is looked for again.
+            self.looked_at = None;
+        }
         Ok(())
     }
 
@@ -271,7 +282,11 @@ impl<S: System> Work<S> {
         while let Some(done) = self.readers.done()? {
             self.chunk_is_done(done).await?;
         }
-        if !self.is_snapshotting() || self.lane != Lane::Main {
+        if !self.is_snapshotting() {
+            self.readers.rest();
+            return Ok(());
+        }
+        if self.lane != Lane::Main {
             return Ok(());
         }
         if self.hand_out_front().await? {
@@ -302,7 +317,12 @@ impl<S: System> Work<S> {
             self.append_covered(&table, &mut draft, &covered).await?;
         }
         let up_to = range.up_to.as_ref().map(SavedKey::new).transpose()?;
-        self.begin_entry(Some(draft), What::Chunk { table, up_to, covered: is_covered }).await?;
+        let Some(TableState { shape, phase: Phase::Snapshot { after, again, .. }, .. }) = self.state.tables.get(&table)
+        else {
+            return Err(Error::bug("a chunk of a table that is not being read"));
+        };
+        let range = Range { after: after.clone(), up_to, shape: shape.clone(), again: *again };
+        self.begin_entry(Some(draft), What::Chunk { table, range, covered: is_covered }).await?;
         Ok(true)
     }
 
@@ -374,7 +394,10 @@ impl<S: System> Work<S> {
     /// Gives readers their work.
     async fn read_chunks(&mut self) -> Result<()> {
         for index in 0..self.chunks.queue.len() {
-            if self.readers.working() >= self.settings.parallel_chunks {
+            // Those that wait for the stream count too: a crash loses no more than that many. Only the first one must not
+            // wait for them, for they go out behind it.
+            let most = self.settings.parallel_chunks;
+            if self.readers.working() >= most || (index > 0 && self.chunks.in_hand() >= most) {
                 return Ok(());
             }
             let chunk = &mut self.chunks.queue[index];

@@ -19,6 +19,7 @@
 //! table of the name is captured again, made anew or renamed into it, the target's rows go first, and its own are read;
 //! policies that never take anything away have them come as updates instead.
 
+mod ahead;
 mod approval;
 mod chunks;
 mod ddl;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aqueduct_model::{Error, ErrorKind, Position, Relation, RelationName, Result};
 
+use super::ahead::Ahead;
 use super::chunks::Chunks;
 use super::disk::Disk;
 use super::journal::Journal;
@@ -82,6 +83,7 @@ impl<S: System> Work<S> {
             edges: None,
             judge: None,
             live: false,
+            ahead: Ahead::Nothing,
             found,
             created: Vec::new(),
             todo: VecDeque::new(),

@@ -39,7 +39,8 @@ pub(super) struct Done<S: System> {
 pub(super) struct Readers<S: System> {
     idle: Vec<S::Reader>,
     tasks: JoinSet<Done<S>>,
-    planner: JoinSet<()>,
+    /// Gives its reader back, unless that is no longer to be trusted.
+    planner: JoinSet<Option<S::Reader>>,
     /// How many rows the next chunk should have.
     rows: Arc<AtomicUsize>,
     rows_max: usize,
@@ -82,14 +83,23 @@ impl<S: System> Readers<S> {
     }
 
     async fn reader(&mut self, system: &mut S) -> Result<S::Reader> {
+        self.take_back();
         match self.idle.pop() {
             Some(reader) => Ok(reader),
             None => system.reader().await,
         }
     }
 
+    /// The readers that have found all edges: many small tables are read with few connections.
+    fn take_back(&mut self) {
+        while let Some(ended) = self.planner.try_join_next() {
+            self.idle.extend(ended.ok().flatten());
+        }
+    }
+
     /// Begins to look for the edges of a table's chunks. The search before is given up.
     pub(super) async fn plan(&mut self, system: &mut S, relation: Arc<Relation>, after: Option<Key>) -> Result<Edges> {
+        self.take_back();
         self.planner.abort_all();
         let (sender, found) = mpsc::channel(EDGES_AHEAD);
         let edges = Edges { table: relation.name().clone(), after: after.clone(), found };
@@ -128,7 +138,7 @@ impl<S: System> Readers<S> {
     /// # Errors
     /// `Bug` when a reader panicked.
     pub(super) fn done(&mut self) -> Result<Option<Done<S>>> {
-        while self.planner.try_join_next().is_some() {}
+        self.take_back();
         match self.tasks.try_join_next() {
             None => Ok(None),
             Some(Ok(mut done)) => {
@@ -136,6 +146,14 @@ impl<S: System> Readers<S> {
                 Ok(Some(done))
             }
             Some(Err(error)) => Err(Error::bug("a reader of chunks did not end by itself").with_source(error)),
+        }
+    }
+
+    /// Nothing is being read any more: connections that stand idle are closed.
+    pub(super) fn rest(&mut self) {
+        self.take_back();
+        if self.tasks.is_empty() && self.planner.is_empty() {
+            self.idle.clear();
         }
     }
 
@@ -161,15 +179,15 @@ async fn find_edges<R: TableReader>(
     mut after: Option<Key>,
     rows: Arc<AtomicUsize>,
     sender: mpsc::Sender<Result<Option<Key>>>,
-) {
+) -> Option<R> {
     loop {
         let found = reader.next_edge(&relation, after.as_ref(), rows.load(Ordering::Relaxed)).await;
-        let goes_on = matches!(&found, Ok(Some(_)));
+        let (goes_on, failed) = (matches!(&found, Ok(Some(_))), found.is_err());
         if let Ok(edge) = &found {
             after = edge.clone();
         }
         if sender.send(found).await.is_err() || !goes_on {
-            return;
+            return (!failed).then_some(reader);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use aqueduct_model::{BadRows, Batch, Error, ErrorKind, Op, PollBudget, Polled, Position, RelationName, Result};
 use arrow::array::BooleanArray;
 
+use super::ahead::Ahead;
 use super::chunks::{Chunks, edges};
 use super::disk::Disk;
 use super::hand_out::Handing;
@@ -67,6 +68,8 @@ pub(super) struct Work<S: System> {
     pub(super) judge: Option<S::Reader>,
     /// The position is one that this run reads on from; false as long as an epoch may be replayed.
     pub(super) live: bool,
+    /// Chunks that an earlier life had read.
+    pub(super) ahead: Ahead<S::Mark>,
     /// What was found when tables were looked for; it counts once the stream is there.
     pub(super) found: Option<Found<S::Mark>>,
     /// Tables that the log just said to be new.
@@ -184,6 +187,7 @@ impl<S: System> Work<S> {
             _ => {
                 tracing::warn!(error = error.chain(), "the position is lost");
                 (self.lane, self.found) = (Lane::Lost, None);
+                self.ahead_is_stale();
                 Ok(())
             }
         }
@@ -203,10 +207,12 @@ impl<S: System> Work<S> {
                 self.advance(boundary)
             }
             LogItem::Schema { change, boundary } => {
+                self.ahead_is_stale();
                 self.follow(change).await?;
                 self.advance(boundary)
             }
             LogItem::Failed { table, error, boundary } => {
+                self.ahead_is_stale();
                 self.table_failed(&table, error).await?;
                 self.advance(boundary)
             }

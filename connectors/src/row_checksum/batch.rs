@@ -114,7 +114,8 @@ mod tests {
             Arc::new(Decimal128Array::from(vec![value]).with_precision_and_scale(10, 2).unwrap()) as ArrayRef
         };
         let text = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
-        let given: Vec<(ArrayRef, &[(&str, &str)], &str)> = vec![
+        type Given<'a> = (ArrayRef, &'a [(&'a str, &'a str)], &'a str);
+        let given: Vec<Given<'_>> = vec![
             (Arc::new(BooleanArray::from(vec![true])), &[], "1,"),
             (Arc::new(BooleanArray::from(vec![false])), &[], "0,"),
             (Arc::new(Int8Array::from(vec![i8::MIN])), &[], "-128,"),

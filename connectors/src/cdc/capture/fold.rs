@@ -8,7 +8,7 @@ use arrow::compute::{concat_batches, interleave, take_record_batch};
 use std::sync::Arc;
 
 use super::order::{KeyBytes, keys_of, regions};
-use super::scan::Table;
+use super::past::Table;
 use super::{Key, Shown, System};
 
 /// Changed rows that are kept in memory at most, in bytes.

@@ -32,6 +32,7 @@ mod live;
 mod open;
 mod order;
 mod parted;
+mod past;
 mod position;
 mod progress;
 mod readers;

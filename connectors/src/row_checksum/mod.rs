@@ -29,10 +29,16 @@
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod batch;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod row;
 mod text;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) use batch::digests;
 #[cfg(all(test, any(feature = "mysql", feature = "postgres")))]
 pub(crate) use batch::row_texts;
-pub(crate) use text::{CellText, RowText, cell_texts, checksum_of};
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub(crate) use row::RowText;
+#[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres"))]
+pub(crate) use text::checksum_of;
+pub(crate) use text::{CellText, cell_texts};

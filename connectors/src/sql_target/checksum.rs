@@ -1,8 +1,10 @@
 //! Which columns of a written table a checksum is made of.
 
 use aqueduct_model::Relation;
+use arrow::datatypes::FieldRef;
 
-use super::{Dialect, TargetColumn, WrittenTable, quote_ident};
+use super::table::TargetColumn;
+use super::{Dialect, WrittenTable, catalog, quote_ident};
 use crate::row_checksum::CellText;
 
 /// A column of the target that goes into a row's digest.
@@ -26,11 +28,11 @@ pub(crate) fn summed_columns<'a>(
 ) -> Option<Vec<SummedColumn<'a>>> {
     let of_flow = written.relation.columns();
     if of_flow.fields().len() != asked.columns().fields().len()
-        || written.relation.columns().metadata().contains_key(super::catalog::ALSO)
+        || written.relation.columns().metadata().contains_key(catalog::ALSO)
     {
         return None;
     }
-    let column = |field: &arrow::datatypes::FieldRef| {
+    let column = |field: &FieldRef| {
         let (_, own) = of_flow.column_with_name(field.name())?;
         let text = CellText::of(field)?;
         if own.data_type() != field.data_type() || CellText::of(own)? != text {

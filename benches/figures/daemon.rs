@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::usage::{Usage, watch_to_end};
 
 /// How long anything may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// `aqueduct run flow.yaml` in a folder, not started yet. The flow must be called `figures`.
 pub fn command(folder: &Path) -> Command {

@@ -4,6 +4,7 @@
 //! it measures all. What is compared runs in turn, A B A B, in one run on one machine.
 
 mod backpressure;
+mod bounded_memory;
 mod cdc_apply;
 mod chain;
 mod checkpoints;
@@ -24,7 +25,7 @@ use figure::Figure;
 /// A name, and what measures it.
 type Measure = (&'static str, fn() -> Vec<Figure>);
 
-const MEASURES: [Measure; 9] = [
+const MEASURES: [Measure; 10] = [
     ("chain", chain::measure),
     ("checkpoints", checkpoints::measure),
     ("csv_to_parquet", csv_to_parquet::measure),
@@ -32,6 +33,7 @@ const MEASURES: [Measure; 9] = [
     ("read_tables", read_tables::measure),
     ("stream_changes", stream_changes::measure),
     ("latency", latency::measure),
+    ("bounded_memory", bounded_memory::measure),
     ("startup", startup::measure),
     ("backpressure", backpressure::measure),
 ];

@@ -1,5 +1,5 @@
-//! A backlog of changes in a server's log, applied exactly once to SQLite, DuckDB and PostgreSQL: changes per CPU-second
-//! of the daemon, from its start to its end, decoding, epochs and commits included.
+//! A backlog of changes in a server's log, decoded and dropped, and applied exactly once to SQLite, DuckDB and PostgreSQL:
+//! changes per CPU-second of the daemon, from its start to its end, decoding, epochs and commits included.
 //!
 //! `AQUEDUCT_FIGURES_SERVER_CHANGES` sets their number (300,000): 60 % inserts, 30 % updates, 10 % deletes, a hundred a
 //! transaction.
@@ -30,6 +30,9 @@ pub fn measure() -> Vec<Figure> {
     let mut figures = Vec::new();
     for kind in [Kind::MariaDb, Kind::Postgres15] {
         let server = Server::start(kind, Options::new());
+        let decoded = (0..RUNS).map(|_| decode(&server, changes)).collect();
+        let bound = Bound::AtLeast(if kind.is_mysql() { 300_000.0 } else { 400_000.0 });
+        figures.push(Figure::new(format!("stream_changes: {}, decoded", kind.name()), "changes/CPU-s", bound, decoded));
         for (plugin, settings, bound) in TARGETS {
             let rates = (0..RUNS).map(|_| apply(&server, &warehouse, (plugin, settings), changes)).collect();
             let name = format!("stream_changes: {} to {plugin}", kind.name());
@@ -39,26 +42,66 @@ pub fn measure() -> Vec<Figure> {
     figures
 }
 
-/// Changes per CPU-second.
-fn apply(server: &Server, warehouse: &Server, (plugin, settings): (&str, &str), changes: u64) -> f64 {
-    let (source, target) = (server.database(), warehouse.database());
+const ORDERS: &str = "
+    CREATE TABLE orders (id BIGINT PRIMARY KEY, customer_id INT, product VARCHAR(40), quantity INT, amount DECIMAL(12,2),
+                         status VARCHAR(10));
+    INSERT INTO orders VALUES (0, 1, 'steel kettle', 1, 12.5, 'new')";
+
+/// A flow from `source` whose further tasks are these.
+fn flow(source: &Database<'_>, tasks: &str) -> tempfile::TempDir {
+    let kind = source.server().kind();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let schema = if server.kind().is_mysql() { source.name() } else { "public" };
-    let flow = format!(
+    let schema = if kind.is_mysql() { source.name() } else { "public" };
+    let text = format!(
         "flow: figures
 delivery: exactly_once
 tasks:
   - {{ id: shop, plugin: CdcInput, config: {{ engine: {}, url: \"${{env:SOURCE_URL}}\", tables: [{schema}.orders] }} }}
-  - {{ id: copy, plugin: {plugin}, from: shop, config: {{ {settings} }} }}
+{tasks}",
+        kind.engine()
+    );
+    std::fs::write(folder.path().join("flow.yaml"), text).expect("a flow");
+    folder
+}
+
+/// Changes per CPU-second that are read and decoded, and dropped by a filter.
+fn decode(server: &Server, changes: u64) -> f64 {
+    let source = server.database();
+    let folder = flow(
+        &source,
+        "  - { id: none, plugin: Filter, from: shop, config: { where: \"id < 0\" } }
+  - { id: copy, plugin: SQLiteOutput, from: none, config: { path: copy.db } }
 ",
-        server.kind().engine()
     );
-    std::fs::write(folder.path().join("flow.yaml"), flow).expect("a flow");
-    source.sql(
-        "CREATE TABLE orders (id BIGINT PRIMARY KEY, customer_id INT, product VARCHAR(40), quantity INT,
-                              amount DECIMAL(12,2), status VARCHAR(10));
-         INSERT INTO orders VALUES (0, 1, 'steel kettle', 1, 12.5, 'new')",
-    );
+    source.sql(ORDERS);
+    let from = source.url("cdc");
+    let environment = [("SOURCE_URL", from.as_str())];
+    let mut daemon = Daemon::start_with(folder.path(), &environment);
+    daemon.wait_until(LOOK_EVERY, "the first row", |status| rows_in(status, "none") >= 1);
+    daemon.stop();
+    let rows = write_changes(&source, changes);
+    let mut daemon = Daemon::start_with(folder.path(), &environment);
+    daemon.wait_until(LOOK_EVERY, "all changes", |status| rows_in(status, "none") >= rows);
+    let usage = daemon.stop();
+    let rate = changes as f64 / usage.cpu_seconds;
+    progress(&format!(
+        "stream_changes: {} decoded: {:.2} CPU-seconds, {:.2} s, {rate:.0} changes per CPU-second",
+        server.kind().name(),
+        usage.cpu_seconds,
+        usage.seconds
+    ));
+    if !server.kind().is_mysql() {
+        retire(folder.path(), &environment);
+    }
+    rate
+}
+
+/// Changes per CPU-second.
+fn apply(server: &Server, warehouse: &Server, (plugin, settings): (&str, &str), changes: u64) -> f64 {
+    let (source, target) = (server.database(), warehouse.database());
+    let folder =
+        flow(&source, &format!("  - {{ id: copy, plugin: {plugin}, from: shop, config: {{ {settings} }} }}\n"));
+    source.sql(ORDERS);
     let (from, to) = (source.url("cdc"), target.url("cdc"));
     let environment = [("SOURCE_URL", from.as_str()), ("TARGET_URL", to.as_str())];
     // The first run copies the one row that is there.

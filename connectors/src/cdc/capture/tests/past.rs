@@ -70,7 +70,8 @@ async fn scan(world: &Shared) -> Option<(Tables, BTreeMap<String, Checksum>, Tab
     let journal = Journal::new(Arc::new(world.clone()) as Arc<dyn Disk>);
     let system = FakeSystem::new(world.clone(), vec!["*".into()]);
     let mut past = Past::open(system, journal, chunk_rows, &choose).await.unwrap();
-    (0..world.lock().random.below(9)).for_each(|_| world.lock().write());
+    let more = world.lock().random.below(9);
+    (0..more).for_each(|_| world.lock().write());
     let end = world.lock().log.len();
     let cut = world.lock().random.between(past.high, end + 1);
     let mut bad = BadRows::new(BadRowPolicy::Fail, 0);

@@ -30,6 +30,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Where an operator keeps state that is too large for a checkpoint.
+    pub fn operator_dir(&self, task: &str) -> PathBuf {
+        self.state_dir.join("operators").join(task)
+    }
+
     /// Where a source keeps what belongs to its checkpoint.
     pub fn source_dir(&self, task: &str) -> PathBuf {
         self.state_dir.join("sources").join(task)

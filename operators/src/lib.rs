@@ -1,22 +1,36 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
-//! * [`Filter`](filter), [`Mapping`](mapping), [`Masking`](masking), [`SQL`](sql), [`Switch`](switch),
-//!   [`Union`](union).
+//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
+//!   [`Group`](group), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples),
+//!   [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
-//! Every operator takes changelogs: folding what it emits by key gives what it makes of the folded input.
+//! Every operator takes changelogs, unless its properties say otherwise: folding what it emits by key gives what it makes
+//! of the folded input.
 //! Invariant: nothing outside `sql/` imports DataFusion.
 
 use aqueduct_model::PluginEntry;
 
 mod bindings;
+pub mod checker;
+pub mod column_to_row;
+mod described;
 pub mod filter;
+pub mod function;
+pub mod group;
+mod kept_rows;
 pub mod mapping;
 pub mod masking;
 mod predicate;
 mod projection;
+pub mod row_to_column;
+pub mod samples;
+pub mod split;
 pub mod sql;
+mod state;
+pub mod str;
 pub mod switch;
+mod text;
 pub mod union;
 mod verdicts;
 
@@ -24,5 +38,19 @@ mod verdicts;
 mod tests;
 
 /// All operators of this crate.
-pub const ENTRIES: &[PluginEntry] =
-    &[filter::ENTRY, mapping::ENTRY, masking::ENTRY, sql::ENTRY, switch::ENTRY, union::ENTRY];
+pub const ENTRIES: &[PluginEntry] = &[
+    checker::ENTRY,
+    column_to_row::ENTRY,
+    filter::ENTRY,
+    function::ENTRY,
+    group::ENTRY,
+    mapping::ENTRY,
+    masking::ENTRY,
+    row_to_column::ENTRY,
+    samples::ENTRY,
+    split::ENTRY,
+    sql::ENTRY,
+    str::ENTRY,
+    switch::ENTRY,
+    union::ENTRY,
+];

@@ -48,6 +48,11 @@ impl Answers {
         &self.failed[index].1
     }
 
+    /// True when the condition holds for no row, and that is certain.
+    pub(crate) fn is_never(&self) -> bool {
+        self.is_certain() && self.yes.count_set_bits() == 0
+    }
+
     /// True when each row has its yes or no.
     fn is_certain(&self) -> bool {
         self.known.is_none() && self.failed.is_empty()
@@ -92,7 +97,7 @@ impl Predicate {
             }
             _ => BooleanBuffer::new_unset(batch.num_rows()),
         };
-        Ok(Answers { yes, known: present(&self.0, batch), failed: evaluated.failed })
+        Ok(Answers { yes, known: present(self.0.columns(), batch), failed: evaluated.failed })
     }
 
     /// Decides which rows go on.
@@ -131,8 +136,8 @@ impl Predicate {
     }
 }
 
-/// Where all values that an expression needs are present; `None`: everywhere.
-pub(crate) fn present(expression: &BoundExpression, batch: &Batch) -> Option<BooleanArray> {
-    let masks = expression.columns().iter().filter_map(|&column| batch.present(column));
+/// Where the values of all these columns are present; `None`: everywhere.
+pub(crate) fn present(columns: &[usize], batch: &Batch) -> Option<BooleanArray> {
+    let masks = columns.iter().filter_map(|&column| batch.present(column));
     masks.map(|mask| mask.values().clone()).reduce(|all, mask| &all & &mask).map(|all| BooleanArray::new(all, None))
 }

@@ -8,15 +8,32 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
 use crate::predicate::present;
-use crate::sql::{BoundExpression, Expression};
+use crate::sql::{BoundExpression, Evaluated, Expression};
+
+/// A column that is computed row by row by other means than SQL.
+pub(crate) trait Compute: std::fmt::Debug + Send + Sync {
+    /// The type of the values.
+    fn data_type(&self) -> &DataType;
+
+    /// Indices of the input columns that it needs, rising.
+    fn columns(&self) -> &[usize];
+
+    /// Computes one value per row, and says for which rows it cannot.
+    ///
+    /// # Errors
+    /// `Data` for what is not about one row.
+    fn compute(&self, rows: &RecordBatch) -> Result<Evaluated>;
+}
 
 /// Where an output column comes from.
 #[derive(Debug)]
 pub(crate) enum Origin {
     /// An input column as it is, by index.
     Column(usize),
-    /// Computed.
+    /// Computed by SQL.
     Computed(BoundExpression),
+    /// Computed by other means.
+    Made(Box<dyn Compute>),
 }
 
 impl From<BoundExpression> for Origin {
@@ -37,6 +54,25 @@ impl Origin {
                 let place = kept.iter().position(|old| *old == index);
                 place.map(Self::Column).ok_or_else(|| Error::bug("a needed column is not kept"))
             }
+            Self::Made(_) => Err(Error::bug("a column that is not SQL in a query")),
+        }
+    }
+
+    /// The input columns that it needs.
+    pub(crate) fn columns(&self) -> &[usize] {
+        match self {
+            Self::Column(index) => std::slice::from_ref(index),
+            Self::Computed(expression) => expression.columns(),
+            Self::Made(made) => made.columns(),
+        }
+    }
+
+    /// The values, with the rows that cannot be computed.
+    fn evaluate(&self, rows: &RecordBatch) -> Result<Evaluated> {
+        match self {
+            Self::Column(index) => Ok(Evaluated { values: rows.column(*index).clone(), failed: Vec::new() }),
+            Self::Computed(expression) => expression.evaluate_rows(rows),
+            Self::Made(made) => made.compute(rows),
         }
     }
 }
@@ -92,7 +128,7 @@ impl Projection {
             .iter()
             .map(|origin| match origin {
                 Origin::Column(index) => Some(*index),
-                Origin::Computed(_) => None,
+                Origin::Computed(_) | Origin::Made(_) => None,
             })
             .collect();
         let output = input.derive(Arc::new(Schema::new(fields)), &plain).renamed(name);
@@ -138,19 +174,17 @@ impl Projection {
         let mut masks = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (i, column) in self.columns.iter().enumerate() {
-            match column {
-                Origin::Column(index) => arrays.push(batch.rows().column(*index).clone()),
-                Origin::Computed(expression) => {
-                    let evaluated = expression.evaluate_rows(batch.rows())?;
-                    let known = present(expression, batch);
-                    let counts = |row: usize| known.as_ref().is_none_or(|known| known.value(row));
-                    let name = self.output.columns().field(i).name();
-                    let failed = evaluated.failed.into_iter().filter(|(row, _)| counts(*row));
-                    refused.extend(failed.map(|(row, reason)| (row, format!("column {name}: {reason}"))));
-                    masks.extend(known.map(|known| (i, known)));
-                    arrays.push(evaluated.values);
-                }
+            let evaluated = column.evaluate(batch.rows())?;
+            arrays.push(evaluated.values);
+            if matches!(column, Origin::Column(_)) {
+                continue;
             }
+            let known = present(column.columns(), batch);
+            let counts = |row: usize| known.as_ref().is_none_or(|known| known.value(row));
+            let name = self.output.columns().field(i).name();
+            let failed = evaluated.failed.into_iter().filter(|(row, _)| counts(*row));
+            refused.extend(failed.map(|(row, reason)| (row, format!("column {name}: {reason}"))));
+            masks.extend(known.map(|known| (i, known)));
         }
         let rows = RecordBatch::try_new(self.output.columns().clone(), arrays)
             .map_err(|error| Error::bug("computed columns do not fit their types").with_source(error))?;
@@ -194,10 +228,7 @@ impl Projection {
     /// Names of the output columns that show one of these input columns.
     fn showing(&self, input: &Relation, names: &[String]) -> Vec<String> {
         let wanted: Vec<usize> = names.iter().filter_map(|name| input.columns().index_of(name).ok()).collect();
-        let shows = |origin: &Origin| match origin {
-            Origin::Column(index) => wanted.contains(index),
-            Origin::Computed(expression) => expression.columns().iter().any(|column| wanted.contains(column)),
-        };
+        let shows = |origin: &Origin| origin.columns().iter().any(|column| wanted.contains(column));
         let fields = self.output.columns().fields();
         fields.iter().zip(&self.columns).filter(|(_, o)| shows(o)).map(|(field, _)| field.name().clone()).collect()
     }
@@ -208,5 +239,6 @@ fn field(input: &Relation, name: &str, origin: &Origin) -> Field {
         Origin::Column(index) => input.columns().field(*index).clone().with_name(name),
         // A value may be absent or refused in any row, and then its place holds NULL; only a constant never is.
         Origin::Computed(expression) => Field::new(name, expression.data_type().clone(), !expression.is_constant()),
+        Origin::Made(made) => Field::new(name, made.data_type().clone(), true),
     }
 }

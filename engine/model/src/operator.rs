@@ -1,5 +1,7 @@
 //! What stands between sources and sinks.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 
 use crate::{BadRow, Batch, Epoch, Result, SchemaChange, Watermark};
@@ -24,6 +26,9 @@ pub struct OperatorContext {
     pub flow: String,
     /// The task's id.
     pub task: String,
+    /// A folder that belongs to this task alone and lives and dies with the flow's checkpoint; not created yet. `None`
+    /// where nothing may be left behind: all state is in what `snapshot` returns then.
+    pub state_dir: Option<PathBuf>,
     /// The ids of the tasks that feed each input port, in port order (`orders`, or `route.big` for a named port).
     pub inputs: Vec<String>,
 }

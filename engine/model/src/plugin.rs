@@ -49,7 +49,7 @@ pub enum Delivery {
     ExactlyOnce,
 }
 
-/// What a sink does with updates and deletes.
+/// What a sink or an operator does with updates and deletes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeSupport {
@@ -95,7 +95,7 @@ pub struct Properties {
     pub blocking: bool,
     /// A source that never finishes by itself.
     pub unbounded: bool,
-    /// A source that emits updates and deletes.
+    /// A source that emits updates and deletes, or an operator that makes them of inserts.
     pub emits_changes: bool,
     /// Whether a source can read again.
     pub replay: Replay,
@@ -105,8 +105,10 @@ pub struct Properties {
     pub delivery_reason: Option<String>,
     /// A sink whose ledger in the target moves with every epoch, in the target's own transaction.
     pub transactional: bool,
-    /// Whether a sink takes updates and deletes.
+    /// Whether a sink or an operator takes updates and deletes.
     pub changes: ChangeSupport,
+    /// An operator that gives its rows when its input ends; behind a source that never ends it would give none.
+    pub needs_end: bool,
     /// An operator that keeps state between batches.
     pub stateful: bool,
     /// How many rows an operator makes of its input rows.
@@ -127,6 +129,7 @@ impl Properties {
             delivery_reason: None,
             transactional: false,
             changes: ChangeSupport::Changes,
+            needs_end: false,
             stateful: false,
             cardinality: Cardinality::Any,
         }

@@ -1,8 +1,8 @@
-//! Updates and deletes must not reach a sink that takes inserts only.
+//! Updates and deletes must not reach a task that takes inserts only, nor an endless stream one that waits for its end.
 
 use aqueduct_model::{ChangeSupport, PluginKind};
 
-use super::delivery::sources_of;
+use super::delivery::upstream;
 use super::draft::Draft;
 use super::message;
 use crate::definition::Report;
@@ -11,15 +11,20 @@ use crate::plan::Plan;
 /// The setting by which sinks choose between appending and applying changes.
 const MODE: &str = "mode";
 
-/// Reports every pair of a source that emits changes and a sink that cannot take them; `order[i]` is the draft of the
-/// plan's task i.
+/// Reports every pair of a task that emits changes and a task that cannot take them, and every pair of a source that
+/// never ends and an operator that waits for its end; `order[i]` is the draft of the plan's task i.
 pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut Report) {
+    for (index, task) in plan.tasks.iter().enumerate() {
+        if task.entry.kind() == PluginKind::Operator {
+            check_operator(plan, index, drafts, order, report);
+        }
+    }
     for (index, sink) in plan.tasks.iter().enumerate() {
         let is_append_only = sink.properties.changes == ChangeSupport::AppendOnly;
         if sink.entry.kind() != PluginKind::Sink || !is_append_only {
             continue;
         }
-        for source in sources_of(plan, index).into_iter().map(|source| &plan.tasks[source]) {
+        for source in upstream(plan, index).into_iter().map(|source| &plan.tasks[source]) {
             if !source.properties.emits_changes {
                 continue;
             }
@@ -31,6 +36,23 @@ pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut
             let span = located.map_or(def.plugin.span, |located| located.span);
             let setting = mode.map_or("plugin".to_owned(), |mode| format!("config.{mode}"));
             report.error(span, message).in_task(&sink.id).of_setting(&setting);
+        }
+    }
+}
+
+fn check_operator(plan: &Plan, index: usize, drafts: &[Draft], order: &[usize], report: &mut Report) {
+    let task = &plan.tasks[index];
+    let def = drafts[order[index]].def;
+    // A task's own changes are no matter to itself.
+    for source in upstream(plan, index).into_iter().filter(|other| *other != index).map(|other| &plan.tasks[other]) {
+        let takes_no_changes = task.properties.changes == ChangeSupport::AppendOnly && source.properties.emits_changes;
+        let waits_forever = task.properties.needs_end && source.properties.unbounded;
+        let complaints = [
+            takes_no_changes.then(|| message::changes_into_operator(&source.id, source.entry.name, task.entry.name)),
+            waits_forever.then(|| message::endless_into_operator(&source.id, source.entry.name, task.entry.name)),
+        ];
+        for complaint in complaints.into_iter().flatten() {
+            report.error(def.plugin.span, complaint).in_task(&task.id).of_setting("plugin");
         }
     }
 }

@@ -67,6 +67,12 @@ pub(super) fn check(flow: &FlowDef, plan: &Plan, report: &mut Report) {
 
 /// The sources that feed a task, directly or not, in the order of the plan.
 pub(super) fn sources_of(plan: &Plan, task: usize) -> Vec<usize> {
+    let is_source = |index: &usize| plan.tasks[*index].entry.kind() == PluginKind::Source;
+    upstream(plan, task).into_iter().filter(is_source).collect()
+}
+
+/// A task and all whose rows reach it, in the plan's order.
+pub(super) fn upstream(plan: &Plan, task: usize) -> Vec<usize> {
     let mut feeds = vec![false; plan.tasks.len()];
     feeds[task] = true;
     // Inputs come before their readers, so one pass from the back marks everything upstream.
@@ -75,8 +81,7 @@ pub(super) fn sources_of(plan: &Plan, task: usize) -> Vec<usize> {
             plan.tasks[index].inputs.iter().for_each(|edge| feeds[edge.task] = true);
         }
     }
-    let is_source = |index: &usize| feeds[*index] && plan.tasks[*index].entry.kind() == PluginKind::Source;
-    (0..plan.tasks.len()).filter(is_source).collect()
+    (0..plan.tasks.len()).filter(|index| feeds[*index]).collect()
 }
 
 /// The class as it is written in a flow file.

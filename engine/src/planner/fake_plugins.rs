@@ -16,6 +16,8 @@ pub(crate) fn catalogue() -> Catalogue {
         operator::<Switch>(),
         operator::<Union>(),
         operator::<Join>(),
+        operator::<Reservoir>(),
+        operator::<Pivot>(),
         sink::<ConsoleOutput>(),
         sink::<DuckDbOutput>(),
     ])
@@ -189,6 +191,36 @@ impl OperatorPlugin for Join {
     type Config = NoConfig;
     fn properties(_: &NoConfig) -> Properties {
         Properties { inputs: (2, 2), stateful: true, ..Properties::operator() }
+    }
+    fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+struct Reservoir;
+impl OperatorPlugin for Reservoir {
+    const NAME: &'static str = "Reservoir";
+    const SUMMARY: &'static str = "Keeps some rows until the end.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = NoConfig;
+    fn properties(_: &NoConfig) -> Properties {
+        Properties { changes: ChangeSupport::AppendOnly, needs_end: true, ..Properties::operator() }
+    }
+    fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+struct Pivot;
+impl OperatorPlugin for Pivot {
+    const NAME: &'static str = "Pivot";
+    const SUMMARY: &'static str = "Makes updates of inserts.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = NoConfig;
+    fn properties(_: &NoConfig) -> Properties {
+        Properties { emits_changes: true, stateful: true, ..Properties::operator() }
     }
     fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
         unbuilt()

@@ -123,6 +123,26 @@ pub(super) fn changes_into_append_only(
     )
 }
 
+pub(super) fn changes_into_operator(source: &str, source_plugin: &str, plugin: &str) -> Message {
+    message(
+        format!(
+            "{plugin} with these settings takes inserts only, but the task `{source}` ({source_plugin}) emits updates \
+             and deletes"
+        ),
+        "choose settings that take changes (see the plugin's page), or a source that emits inserts only".to_owned(),
+    )
+}
+
+pub(super) fn endless_into_operator(source: &str, source_plugin: &str, plugin: &str) -> Message {
+    message(
+        format!(
+            "{plugin} with these settings gives its rows when its input ends, but the task `{source}` \
+             ({source_plugin}) never ends"
+        ),
+        "choose settings that need no end (see the plugin's page), or give the source one".to_owned(),
+    )
+}
+
 pub(super) fn delivery_not_given(asked: &str, given: &str, task: &str, plugin: &str, reason: &str) -> Message {
     message(
         format!("the flow asks for {asked}, but the task `{task}` ({plugin}) allows {given} only: {reason}"),

@@ -149,6 +149,40 @@ fn a_join_needs_both_inputs_and_every_circle_is_named() {
 }
 
 #[test]
+fn an_operator_that_takes_inserts_only_or_needs_the_end_is_refused_behind_what_does_not_fit() {
+    let flow = |source: &str| {
+        format!(
+            "flow: x\ntasks:\n  - {{ id: a, plugin: FakerInput, config: {{ dataset: orders{source} }} }}\n  - {{ id: f, plugin: Union, from: a }}\n  - {{ id: r, plugin: Reservoir, from: f }}\n  - {{ id: z, plugin: ConsoleOutput, from: r }}\n"
+        )
+    };
+    planned(&flow(", rows: 5"));
+    let messages = |source: &str| refused(&flow(source)).into_iter().map(|d| d.message).collect::<Vec<_>>().join("\n");
+    let changes = messages(", rows: 5, changes: true");
+    assert!(changes.contains("takes inserts only, but the task `a` (FakerInput) emits updates"), "{changes}");
+    let endless = messages("");
+    assert!(endless.contains("when its input ends, but the task `a` (FakerInput) never ends"), "{endless}");
+    assert_eq!(refused(&flow(", changes: true")).len(), 2);
+}
+
+#[test]
+fn an_operator_that_makes_updates_is_refused_before_what_takes_inserts_only() {
+    let flow = |task: &str| {
+        format!(
+            "flow: x\ntasks:\n  - {{ id: a, plugin: FakerInput, config: {{ dataset: orders, rows: 5 }} }}\n  - {{ id: p, plugin: Pivot, from: a }}\n{task}"
+        )
+    };
+    let sink = |mode: &str| {
+        flow(&format!("  - {{ id: z, plugin: DuckDBOutput, from: p, config: {{ path: x, mode: {mode} }} }}\n"))
+    };
+    planned(&sink("upsert"));
+    let found = refused(&sink("append"));
+    assert!(found[0].message.contains("inserts only, but the task `p` (Pivot) emits updates"), "{found:?}");
+    let found =
+        refused(&flow("  - { id: r, plugin: Reservoir, from: p }\n  - { id: z, plugin: ConsoleOutput, from: r }\n"));
+    assert!(found[0].message.contains("inserts only, but the task `p` (Pivot) emits updates"), "{found:?}");
+}
+
+#[test]
 fn the_editor_schema_knows_keys_and_settings() {
     let schema = crate::definition::json_schema(&catalogue());
     let text = schema.to_string();

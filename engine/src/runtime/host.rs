@@ -71,14 +71,14 @@ impl FlowStarter {
             .spawn_blocking(move || opener())
             .await
             .map_err(|error| Error::bug("the checkpoint store panicked").with_source(error))??;
-        Ok(self.launch(plan, factory, open, store))
+        Ok(self.launch(plan, factory, open, store, true))
     }
 
     /// Starts a flow that leaves no trace: its checkpoints are kept in memory.
     pub fn start_without_trace(&self, mut plan: Plan, factory: Arc<dyn PluginFactory>) -> FlowHandle {
         plan.checkpoint.receipts = ReceiptKind::None;
         let open: StoreOpener = Arc::new(|| Ok(Box::new(MemoryStore::default()) as Box<dyn CheckpointStore>));
-        self.launch(plan, factory, open, Box::new(MemoryStore::default()))
+        self.launch(plan, factory, open, Box::new(MemoryStore::default()), false)
     }
 
     fn launch(
@@ -87,6 +87,7 @@ impl FlowStarter {
         factory: Arc<dyn PluginFactory>,
         open: StoreOpener,
         store: Box<dyn CheckpointStore>,
+        leaves_trace: bool,
     ) -> FlowHandle {
         let progress = Arc::new(plan.tasks.iter().map(|_| Arc::new(Progress::default())).collect::<Vec<_>>());
         let (state, state_seen) = watch::channel(FlowState::Starting);
@@ -98,6 +99,7 @@ impl FlowStarter {
             runtime: self.runtime.clone(),
             progress: progress.clone(),
             checkpoint,
+            leaves_trace,
         };
         let plan = around.plan.clone();
         let actor = FlowActor::new(around, open, store, state, generation).start();

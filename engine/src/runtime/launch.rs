@@ -55,6 +55,8 @@ pub(crate) struct Surroundings {
     /// By task.
     pub(crate) progress: Arc<Vec<Arc<Progress>>>,
     pub(crate) checkpoint: watch::Sender<CheckpointStatus>,
+    /// False for a run beside the flow, which must not touch what belongs to its checkpoint.
+    pub(crate) leaves_trace: bool,
 }
 
 /// One task's ends of the channels that the coordinator and its neighbours hold.
@@ -188,8 +190,9 @@ fn build(
         PluginKind::Operator => {
             let operator = around.factory.operator(task).map_err(named)?;
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel.clone());
+            let state_dir = around.leaves_trace.then(|| plan.operator_dir(&task.id));
             let task = OperatorTask {
-                context: OperatorContext { flow, task: id, inputs: input_names(plan, task) },
+                context: OperatorContext { flow, task: id, state_dir, inputs: input_names(plan, task) },
                 operator,
                 commands,
                 events,

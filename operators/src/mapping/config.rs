@@ -91,7 +91,7 @@ pub struct Typed {
 }
 
 impl Column {
-    pub(super) fn expression(&self) -> Result<Expression> {
+    pub(crate) fn expression(&self) -> Result<Expression> {
         match self {
             Self::Expression(text) => Expression::parse(text),
             Self::Typed(typed) => Expression::parse(&typed.value)?.cast_to(&typed.sql_type),

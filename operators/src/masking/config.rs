@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use aqueduct_model::{Error, Result, Secret};
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+
+use super::tokens::Tokens;
 
 /// The shortest key or salt, in bytes: shorter ones are guessed.
 const KEY_BYTES_MIN: usize = 8;
@@ -37,7 +38,7 @@ pub enum Missing {
 /// How one column is hidden.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(transform = describe)]
+#[schemars(transform = crate::described::variants)]
 pub enum Rule {
     /// Shows the first n characters; a text that is not longer is hidden whole.
     KeepFirst(usize),
@@ -51,6 +52,9 @@ pub enum Rule {
     Hash(Hash),
     /// Replaces a value by a short token that is equal for equal values; not format-preserving.
     Pseudonym(Pseudonym),
+    /// Replaces a value by another one of its form: digits stay digits, signs stay where they are. Reversible with the
+    /// key. FF1 of NIST SP 800-38G with AES-256.
+    Tokenize(Tokenize),
     /// Moves a date or time by whole days that follow from the value and a key.
     DateShift(DateShift),
     /// Moves a number by a part of itself that follows from the value and a key.
@@ -106,6 +110,36 @@ pub struct Pseudonym {
     pub prefix: String,
 }
 
+/// How tokens of the same form are made.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tokenize {
+    /// The secret key of AES-256 in hex, 64 characters, as `openssl rand -hex 32` gives it: `${env:KEY}`. The same key
+    /// gives the same tokens in every flow.
+    pub key: Secret,
+    /// The characters that are replaced, by each other: `digits`, `alnum`, or `{ custom: "0123456789abcdef" }`. Signs
+    /// and blanks stay; a value with another letter or digit is a bad row.
+    #[serde(default)]
+    pub alphabet: Alphabet,
+    /// A text that need not be secret, up to 64 bytes; another one gives other tokens, for example the column's name.
+    #[serde(default)]
+    pub tweak: String,
+}
+
+/// Characters that tokens are made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::described::variants)]
+pub enum Alphabet {
+    /// `0` to `9`.
+    #[default]
+    Digits,
+    /// `0` to `9`, `A` to `Z`, `a` to `z`.
+    Alnum,
+    /// These characters, 2 to 1000 of them, each once.
+    Custom(String),
+}
+
 /// How dates are moved.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -144,19 +178,6 @@ pub enum Preset {
     BankCard,
 }
 
-/// Gives each rule's property the description of its variant, where forms and documentation pages look for it.
-fn describe(schema: &mut Schema) {
-    let Some(variants) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else { return };
-    for variant in variants {
-        let description = variant.get("description").cloned();
-        let properties = variant.get_mut("properties").and_then(Value::as_object_mut);
-        if let (Some(description), Some(properties)) = (description, properties) {
-            let described = properties.values_mut().filter_map(Value::as_object_mut);
-            described.for_each(|property| drop(property.insert("description".to_owned(), description.clone())));
-        }
-    }
-}
-
 fn star() -> char {
     '*'
 }
@@ -193,6 +214,7 @@ impl Rule {
             }
             Self::Hash(hash) => check_key("salt", &hash.salt),
             Self::Pseudonym(pseudonym) => check_key("key", &pseudonym.key),
+            Self::Tokenize(tokenize) => Tokens::new(tokenize).map(drop),
             Self::DateShift(shift) if !(1..=SHIFT_DAYS_MAX).contains(&shift.days) => {
                 Err(Error::config(format!("`days` is not between 1 and {SHIFT_DAYS_MAX}"))
                     .with_hint("write for example `days: 30`"))

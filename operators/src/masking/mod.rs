@@ -1,7 +1,7 @@
 //! `Masking`: hides personal data, deterministically.
 //!
 //! Equal values give equal results, in every batch, run and table, so joins and changelogs still work. NULL stays NULL.
-//! It never refuses a row: refused rows would carry the plain values into the dead letters.
+//! Only `tokenize` refuses rows, and a refused row goes to the dead letters masked.
 
 mod config;
 mod keyed;
@@ -12,6 +12,9 @@ mod rule;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tokens;
 
-pub use config::{DateShift, Hash, Keep, MaskingConfig, Missing, Noise, Preset, Pseudonym, Redact, Rule};
+pub use config::{
+    Alphabet, DateShift, Hash, Keep, MaskingConfig, Missing, Noise, Preset, Pseudonym, Redact, Rule, Tokenize,
+};
 pub use operator::ENTRY;

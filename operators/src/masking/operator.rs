@@ -1,16 +1,20 @@
-//! `Masking`: rules on columns, as a transform.
+//! `Masking`: rules on columns.
 
 use std::sync::Arc;
 
 use aqueduct_model::{
-    Applied, BoundTransform, Cardinality, Error, Operator, OperatorPlugin, PluginEntry, Properties, Relation, Result,
-    Stateless, Transform, operator,
+    Batch, Cardinality, Error, InputPort, Operator, OperatorContext, OperatorPlugin, Output, OutputPort, PluginEntry,
+    Properties, Relation, Result, SchemaChange, State, operator,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
+use async_trait::async_trait;
 
 use super::config::{MaskingConfig, Missing};
 use super::rule::BoundRule;
+use crate::bindings::Bindings;
+use crate::projection::Projected;
+use crate::verdicts::reject;
 
 /// The entry of `Masking`.
 pub const ENTRY: PluginEntry = operator::<Plugin>();
@@ -34,11 +38,14 @@ impl OperatorPlugin for Plugin {
 
     fn build(config: MaskingConfig) -> Result<Box<dyn Operator>> {
         config.check()?;
-        Ok(Box::new(Stateless::new(Masking(config))))
+        Ok(Box::new(Masking { config, bound: Bindings::default() }))
     }
 }
 
-struct Masking(MaskingConfig);
+struct Masking {
+    config: MaskingConfig,
+    bound: Bindings<Bound>,
+}
 
 /// The rules, bound to one relation.
 struct Bound {
@@ -48,14 +55,14 @@ struct Bound {
     rules: Vec<(usize, BoundRule)>,
 }
 
-impl Transform for Masking {
-    fn bind(&self, input: &Relation) -> Result<Box<dyn BoundTransform>> {
+impl Bound {
+    fn new(config: &MaskingConfig, input: &Relation) -> Result<Self> {
         let mut fields: Vec<Field> = input.columns().fields().iter().map(|field| field.as_ref().clone()).collect();
         let mut rules = Vec::new();
-        for (column, rule) in &self.0.columns {
+        for (column, rule) in &config.columns {
             let failed = |error: Error| error.with_setting(format!("columns.{column}"));
             let Ok(index) = input.columns().index_of(column) else {
-                if self.0.missing == Missing::Skip {
+                if config.missing == Missing::Skip {
                     continue;
                 }
                 let error = Error::config(format!("{} has no column {column}", input.name()));
@@ -72,26 +79,41 @@ impl Transform for Masking {
         let origins: Vec<Option<usize>> = (0..fields.len()).map(Some).collect();
         // A masked key is still the key: only rules that keep different keys different are let through.
         let output = Arc::new(input.derive(Arc::new(Schema::new(fields)), &origins));
-        Ok(Box::new(Bound { output, origins, rules }))
+        Ok(Self { output, origins, rules })
+    }
+
+    /// The masked rows, the refused ones among them: what is told of those must be masked too.
+    fn apply(&self, batch: &Batch) -> Result<Projected> {
+        let mut columns = batch.rows().columns().to_vec();
+        let mut refused = Vec::new();
+        for (index, rule) in &self.rules {
+            columns[*index] = rule.apply(batch.rows(), *index, &mut refused)?;
+        }
+        refused.sort_by_key(|(row, _)| *row);
+        refused.dedup_by_key(|(row, _)| *row);
+        let rows = RecordBatch::try_new(self.output.columns().clone(), columns)
+            .map_err(|error| Error::bug("masked columns do not fit their types").with_source(error))?;
+        Ok(Projected { batch: batch.with_columns(self.output.clone(), rows, &self.origins)?, refused })
     }
 }
 
-impl BoundTransform for Bound {
-    fn output(&self) -> &Arc<Relation> {
-        &self.output
+#[async_trait]
+impl Operator for Masking {
+    async fn open(&mut self, _context: &OperatorContext, _state: Option<State>) -> Result<()> {
+        Ok(())
     }
 
-    fn origins(&self) -> &[Option<usize>] {
-        &self.origins
+    async fn process(&mut self, _port: InputPort, batch: Batch, out: &mut dyn Output) -> Result<()> {
+        let config = &self.config;
+        let masked = self.bound.get(batch.relation(), || Bound::new(config, batch.relation()))?.apply(&batch)?;
+        reject(&masked.batch, &masked.refused, out)?;
+        out.emit(OutputPort::MAIN, masked.accepted()?).await
     }
 
-    fn apply(&self, rows: &RecordBatch) -> Result<Applied> {
-        let mut columns = rows.columns().to_vec();
-        for (index, rule) in &self.rules {
-            columns[*index] = rule.apply(rows, *index)?;
-        }
-        let rows = RecordBatch::try_new(self.output.columns().clone(), columns)
-            .map_err(|error| Error::bug("masked columns do not fit their types").with_source(error))?;
-        Ok(Applied { rows, rejected: Vec::new() })
+    async fn on_schema(&mut self, _port: InputPort, change: SchemaChange, out: &mut dyn Output) -> Result<()> {
+        let config = &self.config;
+        let bound = self.bound.get(&change.relation, || Bound::new(config, &change.relation))?;
+        let relation = bound.output.clone();
+        out.announce(OutputPort::MAIN, SchemaChange { relation, ..change }).await
     }
 }

@@ -7,8 +7,11 @@ use arrow::datatypes::{DataType, Field};
 
 use super::config::{Keep, Preset, Redact, Rule};
 use super::keyed::{Keyed, hex};
-use super::text::{has_text, keep, map_text, text_type};
+use super::text::{keep, map_text};
+use super::tokens::Tokens;
 use super::{numbers, presets};
+use crate::text::{as_text, has_text, text_type};
+use crate::verdicts::Refused;
 
 /// What is done to a column.
 pub(super) enum BoundRule {
@@ -16,6 +19,7 @@ pub(super) enum BoundRule {
     Redact(String),
     Hash { keyed: Keyed, length: usize },
     Pseudonym { keyed: Keyed, prefix: String },
+    Tokenize(Box<Tokens>),
     DateShift { keyed: Keyed, days: u32, by: usize },
     Noise { keyed: Keyed, percent: f64 },
     Preset(Preset),
@@ -25,6 +29,9 @@ pub(super) enum BoundRule {
 /// How many hex characters a pseudonym has: 80 bits, so that 10^9 values collide with a chance below 10^-6.
 const PSEUDONYM_HEX: usize = 20;
 
+/// What stands for a value that is not shown.
+const HIDDEN: &str = "***";
+
 impl BoundRule {
     /// Binds a rule to the column `index` of a relation; without a rule the column is emptied.
     ///
@@ -32,9 +39,10 @@ impl BoundRule {
     /// `Config` when the rule does not fit the column's type, or would make different keys equal.
     pub(super) fn bind(rule: Option<&Rule>, relation: &Relation, index: usize) -> Result<Self> {
         let data_type = relation.columns().field(index).data_type();
-        if relation.key().contains(&index) && !matches!(rule, Some(Rule::Hash(_) | Rule::Pseudonym(_))) {
+        let keeps_apart = matches!(rule, Some(Rule::Hash(_) | Rule::Pseudonym(_) | Rule::Tokenize(_)));
+        if relation.key().contains(&index) && !keeps_apart {
             return Err(Error::config("different keys would become equal, or unlike those of other tables").with_hint(
-                "mask a key column with `hash` or `pseudonym`: equal keys stay equal, different ones different",
+                "mask a key column with `hash`, `pseudonym` or `tokenize`: equal keys stay equal, different ones different",
             ));
         }
         let Some(rule) = rule else { return Ok(Self::Null) };
@@ -52,10 +60,11 @@ impl BoundRule {
             Rule::KeepFirst(first) => Self::Keep(Keep { first: *first, last: 0, with: '*' }),
             Rule::KeepLast(last) => Self::Keep(Keep { first: 0, last: *last, with: '*' }),
             Rule::Keep(keep) => Self::Keep(keep.clone()),
-            Rule::Redact(Redact::Flag(_)) => Self::Redact("***".to_owned()),
+            Rule::Redact(Redact::Flag(_)) => Self::Redact(HIDDEN.to_owned()),
             Rule::Redact(Redact::Text(text)) => Self::Redact(text.clone()),
             Rule::Hash(hash) => Self::Hash { keyed: Keyed::new(&hash.salt)?, length: hash.length },
             Rule::Pseudonym(p) => Self::Pseudonym { keyed: Keyed::new(&p.key)?, prefix: p.prefix.clone() },
+            Rule::Tokenize(tokenize) => Self::Tokenize(Box::new(Tokens::new(tokenize)?)),
             Rule::DateShift(shift) => {
                 let by = shift.by.as_deref().map(|by| key_column(relation, by)).transpose()?.unwrap_or(index);
                 Self::DateShift { keyed: Keyed::new(&shift.key)?, days: shift.days, by }
@@ -75,8 +84,8 @@ impl BoundRule {
         }
     }
 
-    /// The masked column.
-    pub(super) fn apply(&self, rows: &RecordBatch, index: usize) -> Result<ArrayRef> {
+    /// The masked column. Rows whose value cannot be masked are put into `refused`; they hold [`HIDDEN`].
+    pub(super) fn apply(&self, rows: &RecordBatch, index: usize, refused: &mut Refused) -> Result<ArrayRef> {
         let column = rows.column(index);
         match self {
             Self::Keep(Keep { first, last, with }) => map_text(column, |text| keep(text, *first, *last, *with)),
@@ -88,6 +97,20 @@ impl BoundRule {
             }),
             Self::Pseudonym { keyed, prefix } => {
                 map_text(column, |text| format!("{prefix}{}", hex(&keyed.digest(text.as_bytes())[..PSEUDONYM_HEX / 2])))
+            }
+            Self::Tokenize(tokens) => {
+                let texts = as_text(column)?;
+                let name = rows.schema_ref().field(index).name();
+                let masked = texts.iter().enumerate().map(|(row, text)| {
+                    let token = tokens.token(text?);
+                    Some(token.unwrap_or_else(|reason| {
+                        refused.push((row, format!("column {name}: {reason}")));
+                        HIDDEN.to_owned()
+                    }))
+                });
+                let masked: ArrayRef = std::sync::Arc::new(masked.collect::<arrow::array::StringArray>());
+                cast(&masked, &text_type(column.data_type()))
+                    .map_err(|error| Error::bug("text is not text").with_source(error))
             }
             Self::DateShift { keyed, days, by } => {
                 let by =

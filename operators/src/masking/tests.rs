@@ -95,7 +95,45 @@ fn keys_stay_keys_and_joins_still_work() {
     assert_eq!(out.port(0)[0].relation().key_names(), ["id"]);
     for rule in [json!(null), json!({"keep_last": 1}), json!({"noise": {"percent": 5, "key": "long enough"}})] {
         let got = refusal(run(ENTRY, &json!({"columns": {"id": rule}}), &[people(&[(1, None)])]));
-        assert!(got.contains("mask a key column with `hash` or `pseudonym`"), "{got}");
+        assert!(got.contains("mask a key column with `hash`, `pseudonym` or `tokenize`"), "{got}");
+    }
+}
+
+const KEY: &str = "2B7E151628AED2A6ABF7158809CF4F3CEF4359D8D580AA4F7F036D6F04FC6A94";
+
+#[test]
+fn tokens_have_the_form_of_their_values() {
+    let token = |text: &str| phone(json!({"tokenize": {"key": KEY}}), text);
+    assert_eq!(token("0123456789"), "6657667009", "sample 7 of NIST's FF1 examples");
+    assert_eq!(token("(012) 345-6789"), "(665) 766-7009", "signs stay");
+    let odd = json!({"tokenize": {"key": KEY, "alphabet": {"custom": "abcdefghij"}, "tweak": "phone"}});
+    let (token, other) = (phone(odd.clone(), "abcdefghij"), phone(odd, "abcdefghii"));
+    assert!(token.chars().all(|c| ('a'..='j').contains(&c)) && token.len() == 10 && token != other);
+    let rows: Vec<(i64, Option<&str>)> = (1_000_000..1_000_500).map(|id| (id, None)).collect();
+    let ids: std::collections::BTreeSet<_> =
+        masked(json!({"id": {"tokenize": {"key": KEY}}}), &rows).into_iter().map(|cells| cells[0].clone()).collect();
+    assert_eq!(ids.len(), 500, "different keys stay different");
+}
+
+#[test]
+fn what_has_no_token_is_refused_and_nothing_of_it_is_shown() {
+    let rule = json!({"phone": {"tokenize": {"key": KEY}}, "salary": {"redact": true}});
+    let rows = [
+        (1, Some("12345")),
+        (2, Some("12A4567")),
+        (3, Some("1234567")),
+        (4, None),
+        (5, Some("")),
+        (6, Some("中文字中文字")),
+    ];
+    let out = run(ENTRY, &json!({"columns": rule}), &[people(&rows)]).unwrap();
+    assert_eq!(out.rows().into_iter().map(|(_, cells)| cells[0].clone().unwrap()).collect::<Vec<_>>(), ["3", "4"]);
+    let reasons: Vec<&str> = out.bad.iter().map(|bad| bad.reasons[0].as_str()).collect();
+    assert!(reasons[0].starts_with("column phone: a value is too short"), "{reasons:?}");
+    assert!(reasons[1].starts_with("column phone: a value has a letter or digit outside"), "{reasons:?}");
+    assert_eq!(reasons.len(), 4);
+    for bad in &out.bad {
+        assert_eq!((bad.row["phone"].as_str(), bad.row["salary"].as_str()), (Some("***"), Some("***")), "{bad:?}");
     }
 }
 
@@ -146,6 +184,9 @@ fn mistakes_name_the_column() {
     for (config, expected) in [
         (json!({"columns": {}}), "no column is masked"),
         (json!({"columns": {"a": {"hash": {"salt": "short"}}}}), "setting columns.a: config"),
+        (json!({"columns": {"a": {"tokenize": {"key": "short"}}}}), "openssl rand -hex 32"),
+        (json!({"columns": {"a": {"tokenize": {"key": KEY, "alphabet": {"custom": "aa"}}}}}), "each once"),
+        (json!({"columns": {"a": {"tokenize": {"key": KEY, "tweak": "x".repeat(65)}}}}), "`tweak`"),
         (json!({"columns": {"a": {"shred": true}}}), "unknown variant `shred`"),
         (json!({"columns": {"a": {"redact": false}}}), "hides nothing"),
         (json!({"columns": {"a": {"noise": {"percent": 0, "key": "long enough"}}}}), "percent"),

@@ -7,6 +7,7 @@
 //! This folder alone knows DataFusion. There is no catalog, no table function, no DDL and no file access in it: a
 //! query is taken apart into expressions, and only these are given to DataFusion.
 
+mod aggregate;
 mod bound;
 mod config;
 mod expression;
@@ -21,6 +22,7 @@ mod stack;
 mod tests;
 mod wildcard;
 
+pub(crate) use aggregate::{Aggregate, AggregateCall};
 pub use bound::{BoundExpression, Evaluated};
 pub use config::SqlConfig;
 pub use expression::Expression;

@@ -59,12 +59,7 @@ struct Bound {
 impl Bound {
     fn new(query: &Query, relation: &Relation, table: Option<&str>) -> Result<Self> {
         let columns = query.columns(relation)?;
-        let used = |index: usize| {
-            columns.iter().any(|(_, origin)| match origin {
-                Origin::Column(column) => *column == index,
-                Origin::Computed(expression) => expression.columns().contains(&index),
-            })
-        };
+        let used = |index: usize| columns.iter().any(|(_, origin)| origin.columns().contains(&index));
         let mut kept: Vec<usize> = (0..relation.columns().fields().len()).filter(|&index| used(index)).collect();
         // A query of constants needs some column to know how many rows there are.
         if kept.is_empty() {

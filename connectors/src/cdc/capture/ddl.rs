@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aqueduct_model::{Change, Error, ErrorKind, Polled, Relation, RelationName, Result, SchemaChange};
 
-use super::live::with_version;
+use super::found::with_version;
 use super::position::Phase;
 use super::table::{Table, widened};
 use super::work::{Lane, Work};

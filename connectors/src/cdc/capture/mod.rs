@@ -25,6 +25,7 @@ mod chunks;
 mod ddl;
 mod disk;
 mod fold;
+mod found;
 mod hand_out;
 mod journal;
 mod left;

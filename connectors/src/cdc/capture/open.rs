@@ -10,7 +10,7 @@ use super::chunks::Chunks;
 use super::disk::Disk;
 use super::journal::Journal;
 use super::left::Left;
-use super::live::{Found, with_version};
+use super::found::{Found, with_version};
 use super::position::{Phase, ShapeId, State, TableState};
 use super::progress::Progress;
 use super::readers::Readers;

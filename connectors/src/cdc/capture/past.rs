@@ -10,7 +10,7 @@ use aqueduct_model::{
 
 use super::fold::{Folded, chunks_of, fold_in};
 use super::journal::{Draft, Journal};
-use super::live::with_version;
+use super::found::with_version;
 use super::open::described;
 use super::order::sorts_natively;
 use super::position::{Phase, State};

@@ -13,7 +13,7 @@ use super::disk::Disk;
 use super::hand_out::Handing;
 use super::journal::{Journal, What};
 use super::left::Left;
-use super::live::Found;
+use super::found::Found;
 use super::order::{keys_of, regions};
 use super::parted::parted;
 use super::position::{Phase, State, TableState};

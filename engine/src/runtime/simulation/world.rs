@@ -144,6 +144,7 @@ impl World {
             runtime: self.runtime.clone(),
             progress: Arc::new(self.plan.tasks.iter().map(|_| Arc::new(Progress::default())).collect()),
             checkpoint: watch::channel(CheckpointStatus::default()).0,
+            leaves_trace: false,
         };
         let store = Box::new(SimulatedStore { outside: outside.clone(), folder: self.folder.clone() });
         let Assembly { tasks, coordinator, stop, switch } = assemble(&around, store, Pulse::Told(told))?;

@@ -1,0 +1,267 @@
+//! The map itself: what changed since the last file, what was used last, and the files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aqueduct_model::{Result, State};
+
+use super::cursor::Merged;
+use super::manifest::Manifest;
+use super::merge::Merge;
+use super::run::{self, Run, Value, Writer, unwritable};
+
+/// Changes up to this size stand in the checkpoint itself; more of them become a file.
+const REST_BYTES_MAX: usize = 64 << 10;
+/// Files are kept while one of this many last checkpoints names them: as many as its journal holds, and some more.
+const CHECKPOINTS_KEPT: usize = 24;
+/// What an entry takes in memory beside its bytes, about.
+const ENTRY_BYTES: usize = 96;
+
+/// Where a store lies and how much memory it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreSettings {
+    /// The operator's own folder; `None`: all stays in memory, and in the checkpoint.
+    pub(crate) folder: Option<PathBuf>,
+    /// About how many bytes of values are held in memory.
+    pub(crate) memory_bytes: usize,
+}
+
+/// See the module `state`.
+pub(crate) struct Store {
+    settings: StoreSettings,
+    /// What no file has yet.
+    dirty: BTreeMap<Vec<u8>, Value>,
+    dirty_bytes: usize,
+    /// What was read or written last and files have.
+    clean: HashMap<Vec<u8>, Value>,
+    clean_bytes: usize,
+    /// The oldest first.
+    runs: Vec<Arc<Run>>,
+    next_id: u64,
+    merge: Option<Merge>,
+    /// The files that the last checkpoints name.
+    named: VecDeque<BTreeSet<u64>>,
+}
+
+impl Store {
+    /// The map as it was when a checkpoint was made; empty without one.
+    ///
+    /// # Errors
+    /// `State` when what the checkpoint names is gone or damaged.
+    pub(crate) fn open(settings: StoreSettings, state: Option<&State>) -> Result<Self> {
+        let manifest = state.map(Manifest::parse).transpose()?.unwrap_or_default();
+        let mut store = Self {
+            settings,
+            dirty_bytes: manifest.rest.iter().map(|(key, value)| bytes_of(key, value)).sum(),
+            dirty: manifest.rest,
+            clean: HashMap::new(),
+            clean_bytes: 0,
+            runs: Vec::new(),
+            next_id: manifest.next,
+            merge: None,
+            named: VecDeque::new(),
+        };
+        if let Some(folder) = store.settings.folder.clone() {
+            std::fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, error))?;
+            store.runs = manifest.runs.into_iter().map(|name| Run::open(&folder, name)).collect::<Result<_>>()?;
+        }
+        store.named.push_back(store.ids());
+        store.remove_unnamed()?;
+        Ok(store)
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// `State` when a file is damaged.
+    pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        if let Some(value) = self.dirty.get(key).or_else(|| self.clean.get(key)) {
+            return Ok(value.clone());
+        }
+        if self.runs.is_empty() {
+            return Ok(None);
+        }
+        let mut found = None;
+        for run in self.runs.iter().rev() {
+            found = run.get(key)?;
+            if found.is_some() {
+                break;
+            }
+        }
+        let value = found.flatten();
+        self.hold(key.to_vec(), value.clone());
+        Ok(value)
+    }
+
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    /// `Unavailable` when memory is full and the disk too.
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        self.set(key, Some(value))
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub(crate) fn remove(&mut self, key: Vec<u8>) -> Result<()> {
+        self.set(key, None)
+    }
+
+    fn set(&mut self, key: Vec<u8>, value: Value) -> Result<()> {
+        if let Some(old) = self.clean.remove(&key) {
+            self.clean_bytes -= bytes_of(&key, &old);
+        }
+        if let Some(old) = self.dirty.remove(&key) {
+            self.dirty_bytes -= bytes_of(&key, &old);
+        }
+        if value.is_none() && self.runs.is_empty() {
+            // No file could have it.
+            return Ok(());
+        }
+        self.dirty_bytes += bytes_of(&key, &value);
+        self.dirty.insert(key, value);
+        if self.settings.folder.is_some() && self.dirty_bytes > self.settings.memory_bytes { self.spill() } else { Ok(()) }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.dirty.clear();
+        self.clean.clear();
+        (self.dirty_bytes, self.clean_bytes) = (0, 0);
+        self.runs.clear();
+        self.merge = None;
+    }
+
+    /// Shows the entries whose keys begin with `prefix`, in order, until `visit` says false.
+    ///
+    /// # Errors
+    /// Those of `visit`, and `State` when a file is damaged.
+    pub(crate) fn scan(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let mut files = Merged::from(&self.runs, prefix)?;
+        let mut dirty = self.dirty.range(prefix.to_vec()..).peekable();
+        loop {
+            let in_files = files.peek().filter(|key| key.starts_with(prefix));
+            let in_memory = dirty.peek().map(|(key, _)| key.as_slice()).filter(|key| key.starts_with(prefix));
+            let goes_on = match (in_files, in_memory) {
+                (None, None) => return Ok(()),
+                (Some(file), memory) if memory.is_none_or(|memory| file < memory) => match files.next()? {
+                    Some((key, Some(value))) => visit(&key, &value)?,
+                    _ => true,
+                },
+                (file, _) => {
+                    if file == in_memory {
+                        files.next()?;
+                    }
+                    match dirty.next() {
+                        Some((key, Some(value))) => visit(key, value)?,
+                        _ => true,
+                    }
+                }
+            };
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What a checkpoint has to keep to have the map as it is now.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk is full.
+    pub(crate) fn snapshot(&mut self) -> Result<State> {
+        if self.settings.folder.is_some() && self.dirty_bytes > REST_BYTES_MAX {
+            self.spill()?;
+        }
+        self.take_merged()?;
+        let manifest = Manifest {
+            next: self.next_id,
+            runs: self.runs.iter().map(|run| run.name.clone()).collect(),
+            rest: self.dirty.clone(),
+        };
+        self.named.push_back(self.ids());
+        if self.named.len() > CHECKPOINTS_KEPT {
+            self.named.pop_front();
+            self.remove_unnamed()?;
+        }
+        manifest.state()
+    }
+
+    /// Writes what no file has into one.
+    fn spill(&mut self) -> Result<()> {
+        let Some(folder) = self.settings.folder.clone() else { return Ok(()) };
+        let mut writer = Writer::new(&folder, self.next_id)?;
+        self.next_id += 1;
+        for (key, value) in &self.dirty {
+            writer.push(key, value.as_deref())?;
+        }
+        if let Some(name) = writer.finish()? {
+            self.runs.push(Run::open(&folder, name)?);
+        }
+        self.dirty_bytes = 0;
+        for (key, value) in std::mem::take(&mut self.dirty) {
+            self.hold(key, value);
+        }
+        Ok(())
+    }
+
+    /// Remembers what files have. When there is too much of it, all of it is forgotten: what is used comes back.
+    fn hold(&mut self, key: Vec<u8>, value: Value) {
+        let bytes = bytes_of(&key, &value);
+        if self.clean_bytes + bytes > self.settings.memory_bytes {
+            self.clean.clear();
+            self.clean_bytes = 0;
+        }
+        if let Some(old) = self.clean.remove(&key) {
+            self.clean_bytes -= bytes_of(&key, &old);
+        }
+        self.clean_bytes += bytes;
+        self.clean.insert(key, value);
+    }
+
+    /// Puts a merged file into the place of those that it was made of, and begins the next merge.
+    fn take_merged(&mut self) -> Result<()> {
+        let Some(folder) = self.settings.folder.clone() else { return Ok(()) };
+        if let Some(merge) = self.merge.take_if(|merge| merge.is_done()) {
+            let (from, count) = (merge.from, merge.count);
+            let made = merge.finish()?.map(|name| Run::open(&folder, name)).transpose()?;
+            self.runs.splice(from..from + count, made);
+        }
+        if self.merge.is_none() {
+            self.merge = Merge::begin(&folder, &self.runs, self.next_id)?;
+            self.next_id += u64::from(self.merge.is_some());
+        }
+        Ok(())
+    }
+
+    fn ids(&self) -> BTreeSet<u64> {
+        self.runs.iter().map(|run| run.name.id).collect()
+    }
+
+    /// Removes the files that nothing names.
+    fn remove_unnamed(&self) -> Result<()> {
+        let Some(folder) = &self.settings.folder else { return Ok(()) };
+        let mut named = self.ids();
+        named.extend(self.named.iter().flatten());
+        named.extend(self.merge.iter().map(|merge| merge.id));
+        let kept: BTreeSet<PathBuf> = named.into_iter().map(|id| run::path(folder, id)).collect();
+        let failed = |error| unwritable(folder, error);
+        for file in std::fs::read_dir(folder).map_err(failed)? {
+            let path = file.map_err(failed)?.path();
+            if !kept.contains(&path) {
+                std::fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bytes_of(key: &[u8], value: &Value) -> usize {
+    key.len() + value.as_ref().map_or(0, Vec::len) + ENTRY_BYTES
+}

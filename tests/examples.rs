@@ -104,3 +104,29 @@ fn sharded_merge() {
     work.aqueduct_with(&["verify", "sharded_merge.yaml", "--state", "state"], &[("SHARDS_URL", &url)]).ok();
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn cdc_aggregate() {
+    let work = example("cdc_aggregate");
+    let shop = rusqlite::Connection::open(work.file("shop.db")).expect("a database");
+    // The statements of the page.
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/cdc_aggregate/README.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let statements: Vec<&str> =
+        page.split("sqlite3 shop.db \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let [create, update] = statements.as_slice() else { panic!("{statements:?}") };
+    shop.execute_batch(create).expect("the page's statements");
+    let daemon = start(&work, "cdc_aggregate", &[]);
+    let totals = work.file("totals.db");
+    let found = || {
+        lite(
+            &totals,
+            "SELECT region || ' ' || orders || ' ' || revenue || ' ' || unpaid FROM revenue_per_region WHERE unpaid IS NOT NULL",
+        )
+    };
+    let holds = |row: &str| found().is_some_and(|rows| rows.iter().flatten().flatten().eq([row]));
+    eventually("the open order's region", LIMIT, || holds("south 1 80 80"));
+    shop.execute_batch(update).expect("the page's statement");
+    eventually("the order in its new region", LIMIT, || holds("north 2 200 80"));
+    assert_eq!(daemon.stop(), Some(0));
+}

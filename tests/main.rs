@@ -17,4 +17,5 @@ mod restart_policy;
 mod setup_page;
 mod tidy;
 mod torture;
+mod totals;
 mod verify_servers;

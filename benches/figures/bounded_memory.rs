@@ -23,7 +23,8 @@ const BOUND: Bound = Bound::AtMost(256.0);
 const KILLS: u64 = 20;
 const WRITES_PER_SECOND: u64 = 1_000;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const ORDERS: &str = "CREATE TABLE orders (id BIGINT PRIMARY KEY, customer_id BIGINT, product VARCHAR(40), quantity INT,
+const ORDERS: &str =
+    "CREATE TABLE orders (id BIGINT PRIMARY KEY, customer_id BIGINT, product VARCHAR(40), quantity INT,
                                             amount DECIMAL(12,2))";
 
 pub fn measure() -> Vec<Figure> {
@@ -37,7 +38,8 @@ fn setting(name: &str, default: u64) -> u64 {
 /// A snapshot of MariaDB into SQLite while a thousand rows a second are written, killed twenty times, then verified.
 fn snapshot() -> Figure {
     let rows = setting("AQUEDUCT_FIGURES_SNAPSHOT_ROWS", 2_000_000);
-    let server = Server::start(Kind::MariaDb, Options::new().config("general-log=1").config("general-log-file=statements"));
+    let server =
+        Server::start(Kind::MariaDb, Options::new().config("general-log=1").config("general-log-file=statements"));
     let source = server.database();
     fill(&source, rows);
     let reads_before = chunk_reads(&server);
@@ -50,7 +52,8 @@ fn snapshot() -> Figure {
     let begun = Instant::now();
     for _ in 0..KILLS {
         let mut daemon = Daemon::start_with(folder.path(), &environment);
-        peak = peak.max(watched(&mut daemon, "a part of the rows", |status| rows_in(status, "copy") >= rows / (KILLS + 4)));
+        peak = peak
+            .max(watched(&mut daemon, "a part of the rows", |status| rows_in(status, "copy") >= rows / (KILLS + 4)));
         daemon.kill();
     }
     let mut daemon = Daemon::start_with(folder.path(), &environment);
@@ -101,7 +104,12 @@ fn transaction(kind: Kind) -> Figure {
     ));
     verify(folder.path(), &environment);
     daemon.stop();
-    Figure::new(format!("bounded_memory: transaction of {rows} rows, {}", kind.name()), "MiB at most", BOUND, vec![peak])
+    Figure::new(
+        format!("bounded_memory: transaction of {rows} rows, {}", kind.name()),
+        "MiB at most",
+        BOUND,
+        vec![peak],
+    )
 }
 
 /// A target whose table another session has locked, under a thousand writes a second.
@@ -132,7 +140,8 @@ fn stall() -> Figure {
     let written = writer.stop();
     lock.sql("ROLLBACK");
     let released = Instant::now();
-    let peak = peak.max(watched(&mut daemon, "what waited", |_| count("SELECT count(*) FROM orders") >= 100_000 + written / 2));
+    let peak = peak
+        .max(watched(&mut daemon, "what waited", |_| count("SELECT count(*) FROM orders") >= 100_000 + written / 2));
     progress(&format!(
         "bounded_memory: stalled for {:.0} s under {written} writes, caught up {:.1} s later, peak {peak:.0} MiB",
         stalled.get(),
@@ -159,7 +168,9 @@ fn fill(source: &Database<'_>, rows: u64) {
 fn numbers(kind: Kind, first: u64, last: u64) -> String {
     let columns = "i, i * 7 % 10000, CONCAT('product ', i % 500), i % 9, i % 100000 / 100.0";
     match kind {
-        Kind::MariaDb => format!("SELECT seq, seq * 7 % 10000, CONCAT('product ', seq % 500), seq % 9, seq % 100000 / 100.0 FROM seq_{first}_to_{last}"),
+        Kind::MariaDb => format!(
+            "SELECT seq, seq * 7 % 10000, CONCAT('product ', seq % 500), seq % 9, seq % 100000 / 100.0 FROM seq_{first}_to_{last}"
+        ),
         _ => format!("SELECT {columns} FROM generate_series({first}::bigint, {last}) i"),
     }
 }
@@ -195,7 +206,12 @@ fn verify(folder: &Path, environment: &[(&str, &str)]) {
         .envs(environment.iter().copied())
         .output()
         .expect("the program starts");
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Locks of tables that any session took so far.

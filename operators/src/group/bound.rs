@@ -72,7 +72,11 @@ impl Bound {
         }
         let output = output(parsed, &by, &totals, table)?;
         let fields: Vec<_> = used.iter().map(|&index| input.columns().fields()[index].clone()).collect();
-        let shape = format!("{:?} by {:?}", fields.iter().map(|f| (f.name(), f.data_type())).collect::<Vec<_>>(), output.columns());
+        let shape = format!(
+            "{:?} by {:?}",
+            fields.iter().map(|f| (f.name(), f.data_type())).collect::<Vec<_>>(),
+            output.columns()
+        );
         let key = match input.key() {
             [] => None,
             key => Some((key.to_vec(), converter(key.iter().map(|&index| input.columns().field(index)))?)),
@@ -107,7 +111,8 @@ impl Bound {
 
     /// The columns of a batch that are needed.
     pub(super) fn narrowed(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        rows.project(&self.used).map_err(|error| Error::bug("a batch without its relation's columns").with_source(error))
+        rows.project(&self.used)
+            .map_err(|error| Error::bug("a batch without its relation's columns").with_source(error))
     }
 
     /// Rows that were kept as bytes.

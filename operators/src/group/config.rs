@@ -6,6 +6,7 @@ use aqueduct_model::{ByteSize, Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::mapping::Ordered;
 use crate::sql::{AggregateCall, Expression};
 
 /// The least memory for state that is worth having.
@@ -20,7 +21,7 @@ pub struct GroupConfig {
     pub by: Vec<By>,
     /// The totals by name, each a call: `count(*)`, `count(x)`, `count(distinct x)`, `sum(x)`, `avg(x)`, `min(x)`,
     /// `max(x)`, where x is an SQL expression; with `filter (where …)` for some rows only.
-    pub totals: BTreeMap<String, String>,
+    pub totals: Ordered<String>,
     /// The name of the output table; by default the task's id.
     #[serde(default)]
     pub table: Option<String>,
@@ -70,7 +71,9 @@ impl GroupConfig {
                 .with_hint("write `totals: { orders: \"count(*)\" }`"));
         }
         if self.state_memory.0 < STATE_MEMORY_MIN {
-            return Err(Error::config("less than 1 MiB for state").with_setting("state_memory").with_hint("write `64MiB`"));
+            return Err(Error::config("less than 1 MiB for state")
+                .with_setting("state_memory")
+                .with_hint("write `64MiB`"));
         }
         let mut by: Vec<(String, Expression)> = Vec::new();
         for part in &self.by {
@@ -85,7 +88,7 @@ impl GroupConfig {
             }
         }
         let mut totals = Vec::new();
-        for (name, text) in &self.totals {
+        for (name, text) in &self.totals.0 {
             let failed = |error: Error| error.with_setting(format!("totals.{name}"));
             totals.push((name.clone(), AggregateCall::parse(text).map_err(failed)?));
         }

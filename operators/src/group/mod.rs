@@ -16,9 +16,9 @@ mod exact;
 mod operator;
 mod output;
 mod retract;
-mod total;
 #[cfg(test)]
 mod tests;
+mod total;
 
 pub use config::GroupConfig;
 pub use operator::ENTRY;

@@ -46,7 +46,14 @@ impl OperatorPlugin for Plugin {
 
     fn build(config: GroupConfig) -> Result<Box<dyn Operator>> {
         let parsed = config.parse()?;
-        Ok(Box::new(GroupBy { parsed, config, table: String::new(), input: None, bound: Bindings::default(), store: None }))
+        Ok(Box::new(GroupBy {
+            parsed,
+            config,
+            table: String::new(),
+            input: None,
+            bound: Bindings::default(),
+            store: None,
+        }))
     }
 }
 
@@ -66,7 +73,8 @@ impl Operator for GroupBy {
     async fn open(&mut self, context: &OperatorContext, state: Option<State>) -> Result<()> {
         self.table = self.config.table.clone().unwrap_or_else(|| context.task.clone());
         let memory_bytes = self.config.state_memory.0 as usize;
-        self.store = Some(Store::open(StoreSettings { folder: context.state_dir.clone(), memory_bytes }, state.as_ref())?);
+        self.store =
+            Some(Store::open(StoreSettings { folder: context.state_dir.clone(), memory_bytes }, state.as_ref())?);
         Ok(())
     }
 
@@ -134,10 +142,10 @@ impl GroupBy {
                 None => store.put(SHAPE.to_vec(), bound.shape.clone().into_bytes())?,
                 Some(shape) if shape == bound.shape.as_bytes() => {}
                 Some(_) => {
-                    let text = format!("the columns of {} that are grouped or summed have other types now", relation.name());
-                    return Err(Error::new(ErrorKind::Schema, text).with_hint(
-                        "put `by` and `totals` back, or start over with `aqueduct checkpoint reset`",
-                    ));
+                    let text =
+                        format!("the columns of {} that are grouped or summed have other types now", relation.name());
+                    return Err(Error::new(ErrorKind::Schema, text)
+                        .with_hint("put `by` and `totals` back, or start over with `aqueduct checkpoint reset`"));
                 }
             }
             Ok(Arc::new(bound))
@@ -177,7 +185,8 @@ impl Columns {
             };
             totals.push((argument.map(|argument| kind.prepared(&argument)).transpose()?, kept, condition));
         }
-        for (column, (name, _)) in by.iter().zip(bound.output.columns().fields().iter().map(|field| (field.name(), ()))) {
+        for (column, (name, _)) in by.iter().zip(bound.output.columns().fields().iter().map(|field| (field.name(), ())))
+        {
             let nulls = (0..column.len()).filter(|i| column.is_null(*i));
             failed.extend(nulls.map(|i| (i, format!("{name} is NULL, and a group needs a key: write `coalesce(…)`"))));
         }
@@ -237,7 +246,11 @@ fn keep(store: &mut Store, total: &mut Total, group: &[u8], n: usize, value: &[u
     name.extend_from_slice(value);
     let count = store.get(&name)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_le_bytes);
     let now = count + sign;
-    if now == 0 { store.remove(name)? } else { store.put(name, now.to_le_bytes().to_vec())? }
+    if now == 0 {
+        store.remove(name)?
+    } else {
+        store.put(name, now.to_le_bytes().to_vec())?
+    }
     match total {
         Total::Whole { count: distinct, .. } => {
             *distinct += i64::from(now != 0) - i64::from(count != 0);

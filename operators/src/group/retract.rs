@@ -53,13 +53,7 @@ fn told(bound: &Bound, batch: &Batch, rows: RecordBatch) -> Result<Moves> {
     Ok(Moves { rows, signs: (0..rows_moved).map(sign).collect(), origins: (0..rows_moved).collect() })
 }
 
-fn remembered(
-    bound: &Bound,
-    store: &mut Store,
-    batch: &Batch,
-    narrow: &RecordBatch,
-    key: &[usize],
-) -> Result<Moves> {
+fn remembered(bound: &Bound, store: &mut Store, batch: &Batch, narrow: &RecordBatch, key: &[usize]) -> Result<Moves> {
     let Some((_, converter)) = &bound.key else { return Err(Error::bug("rows without a key are not remembered")) };
     let columns: Vec<ArrayRef> = key.iter().map(|&column| batch.rows().column(column).clone()).collect();
     let unfit = |error| Error::bug("rows do not fit their own columns").with_source(error);
@@ -108,13 +102,7 @@ fn absent(bound: &Bound, batch: &Batch, i: usize) -> Vec<usize> {
 }
 
 /// Row `i` with the values that it lacks from the old row.
-fn completed(
-    bound: &Bound,
-    narrow: &RecordBatch,
-    i: usize,
-    absent: &[usize],
-    old: Option<Vec<u8>>,
-) -> Result<Vec<u8>> {
+fn completed(bound: &Bound, narrow: &RecordBatch, i: usize, absent: &[usize], old: Option<Vec<u8>>) -> Result<Vec<u8>> {
     let old = old.ok_or_else(|| {
         Error::new(ErrorKind::Data, "a row was changed that was never added, and not all of its values came")
             .with_hint("start over with `aqueduct checkpoint reset`, so that the table is read from its beginning")

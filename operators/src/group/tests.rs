@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::ENTRY;
 use crate::tests::{
-    Event, Memory, batch, block_on, build, changelog, cut, fold, fold_events, inserts, refusal, relation, row, rows, run,
+    Event, Memory, batch, block_on, build, changelog, cut, fold, fold_events, inserts, refusal, relation, row, rows,
+    run,
 };
 
 fn settings(whole_images: bool) -> Value {
@@ -59,7 +60,7 @@ fn opened(config: &Value, folder: Option<&std::path::Path>, state: Option<State>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
     fn totals_are_exact_after_every_batch_and_every_crash(events in changelog(), size in 1usize..9, crash_every in 1usize..6, on_disk: bool) {
         let folder = tempfile::tempdir().unwrap();
@@ -102,12 +103,8 @@ fn amounts(values: &[(i64, Option<i128>, f64)]) -> Batch {
         Field::new("amount", decimal.clone(), true),
         Field::new("weight", DataType::Float64, false),
     ]);
-    let relation = aqueduct_model::Relation::new(
-        aqueduct_model::RelationName::table("t"),
-        Arc::new(columns),
-        &["id"],
-        1,
-    );
+    let relation =
+        aqueduct_model::Relation::new(aqueduct_model::RelationName::table("t"), Arc::new(columns), &["id"], 1);
     let relation = Arc::new(relation.unwrap());
     let arrays: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from_iter_values(values.iter().map(|value| value.0))),

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use aqueduct_model::{Error, ErrorKind, Result};
-use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float64Type};
 
@@ -120,9 +118,12 @@ impl Kind {
         extremes: impl FnOnce(&[&[u8]]) -> Result<ArrayRef>,
     ) -> Result<ArrayRef> {
         Ok(match self {
-            Self::Count | Self::Distinct => Arc::new(Int64Array::from_iter_values(totals.iter().map(|total| total.count()))),
+            Self::Count | Self::Distinct => {
+                Arc::new(Int64Array::from_iter_values(totals.iter().map(|total| total.count())))
+            }
             Self::Sum => {
-                let sums = totals.iter().map(|total| total.whole().map(|sum| i64::try_from(sum).map_err(|_| too_large())));
+                let sums =
+                    totals.iter().map(|total| total.whole().map(|sum| i64::try_from(sum).map_err(|_| too_large())));
                 Arc::new(sums.map(Option::transpose).collect::<Result<Int64Array>>()?)
             }
             Self::DecimalSum(_) | Self::DecimalMean(_) => {
@@ -152,7 +153,9 @@ impl Kind {
             Self::FloatSum | Self::FloatMean => {
                 let mean = *self == Self::FloatMean;
                 let value = |total: &&Total| match total {
-                    Total::Float { count, sum } if *count > 0 => Some(if mean { sum.mean(*count) } else { sum.value() }),
+                    Total::Float { count, sum } if *count > 0 => {
+                        Some(if mean { sum.mean(*count) } else { sum.value() })
+                    }
                     _ => None,
                 };
                 Arc::new(totals.iter().map(value).collect::<Float64Array>())
@@ -278,7 +281,9 @@ impl Total {
             Self::Extreme(value) => {
                 let (word, rest) = bytes.split_at_checked(4)?;
                 let length = u32::from_le_bytes(word.try_into().ok()?);
-                let (found, rest) = if length == u32::MAX { (None, rest) } else {
+                let (found, rest) = if length == u32::MAX {
+                    (None, rest)
+                } else {
                     let (found, rest) = rest.split_at_checked(length as usize)?;
                     (Some(found.to_vec()), rest)
                 };

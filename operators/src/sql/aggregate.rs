@@ -1,9 +1,7 @@
 //! Calls of aggregate functions, read from SQL.
 
 use aqueduct_model::{Error, Result};
-use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-};
+use datafusion::sql::sqlparser::ast::{DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::expression::{Expression, parse_all};
 use super::names::nearest;
@@ -53,14 +51,16 @@ impl AggregateCall {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         with_room(|| {
             let Expr::Function(function) = parse_all(text, |parser| parser.parse_expr())? else {
-                return Err(Error::config(format!("`{text}` is not a call of an aggregate function"))
-                    .with_hint("write for example `sum(amount)`; compute with the result in a Function task behind this one"));
+                return Err(Error::config(format!("`{text}` is not a call of an aggregate function")).with_hint(
+                    "write for example `sum(amount)`; compute with the result in a Function task behind this one",
+                ));
             };
             let name = function.name.to_string().to_lowercase();
             let Some((_, aggregate)) = NAMES.iter().find(|(known, _)| *known == name).copied() else {
                 let near = nearest(&name, NAMES.iter().map(|(known, _)| *known));
                 let known = NAMES.map(|(known, _)| known).join(", ");
-                let hint = near.map_or(format!("there are: {known}"), |near| format!("did you mean `{near}`? there are: {known}"));
+                let hint = near
+                    .map_or(format!("there are: {known}"), |near| format!("did you mean `{near}`? there are: {known}"));
                 return Err(Error::config(format!("there is no aggregate function `{name}`")).with_hint(hint));
             };
             let refused = |what: &str| Error::config(format!("`{text}`: {what} is not possible here"));
@@ -77,10 +77,16 @@ impl AggregateCall {
             let argument = match list.args.as_slice() {
                 [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] if aggregate == Aggregate::Count && !distinct => None,
                 [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expression(expr)?),
-                _ => return Err(refused("anything but one argument").with_hint("write for example `sum(amount)` or `count(*)`")),
+                _ => {
+                    return Err(
+                        refused("anything but one argument").with_hint("write for example `sum(amount)` or `count(*)`")
+                    );
+                }
             };
             if distinct && aggregate != Aggregate::Count && !matches!(aggregate, Aggregate::Min | Aggregate::Max) {
-                return Err(refused("`distinct`").with_hint("`count(distinct …)` is; the others go behind a task `Unique`"));
+                return Err(
+                    refused("`distinct`").with_hint("`count(distinct …)` is; the others go behind a task `Unique`")
+                );
             }
             let condition = function.filter.as_deref().map(expression).transpose()?;
             Ok(Self { aggregate, argument, distinct: distinct && aggregate == Aggregate::Count, condition })

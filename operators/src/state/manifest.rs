@@ -45,7 +45,8 @@ impl Manifest {
             entries: self.rest.len(),
             digest: xxh3_64(&rest),
         };
-        let head = serde_json::to_vec(&head).map_err(|error| Error::bug("a state cannot be written").with_source(error))?;
+        let head =
+            serde_json::to_vec(&head).map_err(|error| Error::bug("a state cannot be written").with_source(error))?;
         let mut bytes = (head.len() as u32).to_le_bytes().to_vec();
         bytes.extend(head);
         bytes.extend(rest);

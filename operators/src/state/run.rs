@@ -184,7 +184,8 @@ impl<'a> Iterator for Entries<'a> {
 /// `Data` for a value of 4 GiB or more.
 pub(super) fn push(block: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) -> Result<()> {
     let too_large = || Error::new(ErrorKind::Data, "a value of an operator's state is 4 GiB or more");
-    let length = |bytes: &[u8]| u32::try_from(bytes.len()).ok().filter(|length| *length != REMOVED).ok_or_else(too_large);
+    let length =
+        |bytes: &[u8]| u32::try_from(bytes.len()).ok().filter(|length| *length != REMOVED).ok_or_else(too_large);
     block.extend(length(key)?.to_le_bytes());
     block.extend(value.map_or(Ok(REMOVED), length)?.to_le_bytes());
     block.extend_from_slice(key);
@@ -255,7 +256,8 @@ impl Writer {
             filter_digest: xxh3_64(&filter.0),
         };
         self.write(&filter.0)?;
-        let text = serde_json::to_vec(&tail).map_err(|error| Error::bug("an index cannot be written").with_source(error))?;
+        let text =
+            serde_json::to_vec(&tail).map_err(|error| Error::bug("an index cannot be written").with_source(error))?;
         let digest = xxh3_64(&text);
         self.write(&text)?;
         self.write(&(text.len() as u64).to_le_bytes())?;

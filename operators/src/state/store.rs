@@ -123,7 +123,11 @@ impl Store {
         }
         self.dirty_bytes += bytes_of(&key, &value);
         self.dirty.insert(key, value);
-        if self.settings.folder.is_some() && self.dirty_bytes > self.settings.memory_bytes { self.spill() } else { Ok(()) }
+        if self.settings.folder.is_some() && self.dirty_bytes > self.settings.memory_bytes {
+            self.spill()
+        } else {
+            Ok(())
+        }
     }
 
     /// Forgets everything.
@@ -139,11 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// Those of `visit`, and `State` when a file is damaged.
-    pub(crate) fn scan(
-        &self,
-        prefix: &[u8],
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    pub(crate) fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
         let mut files = Merged::from(&self.runs, prefix)?;
         let mut dirty = self.dirty.range(prefix.to_vec()..).peekable();
         loop {

@@ -8,9 +8,9 @@ use aqueduct_model::{Error, ErrorKind, Position, Relation, RelationName, Result}
 use super::ahead::Ahead;
 use super::chunks::Chunks;
 use super::disk::Disk;
+use super::found::{Found, with_version};
 use super::journal::Journal;
 use super::left::Left;
-use super::found::{Found, with_version};
 use super::position::{Phase, ShapeId, State, TableState};
 use super::progress::Progress;
 use super::readers::Readers;

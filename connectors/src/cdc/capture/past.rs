@@ -9,8 +9,8 @@ use aqueduct_model::{
 };
 
 use super::fold::{Folded, chunks_of, fold_in};
-use super::journal::{Draft, Journal};
 use super::found::with_version;
+use super::journal::{Draft, Journal};
 use super::open::described;
 use super::order::sorts_natively;
 use super::position::{Phase, State};

@@ -1,10 +1,12 @@
 //! `aqueduct verify` between servers: what the flow wrote is equal by value whatever the two types are, what someone
-//! else did to the target is found by key and column and mended, all while the source is being written.
+//! else did to the target is found by key and column and mended, all while the source is being written. Tables whose
+//! values every system writes as the others do are compared by checksums of the systems' own: no row of them moves.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aqueduct_test_servers::{Database, Kind, shared};
+use aqueduct_test_servers::{Database, Kind, Options, Server, shared};
 
 use crate::harness::Finished;
 use crate::harness::captured::Captured;
@@ -65,7 +67,7 @@ fn create(case: &Captured<'_>, is_mysql: bool) {
     case.sql(&format!("INSERT INTO items VALUES {}", rows.join(",")));
     case.sql("CREATE TABLE log (n BIGINT, line VARCHAR(40))");
     if !is_mysql {
-        case.sql("ALTER TABLE log REPLICA IDENTITY FULL");
+        case.sql("ALTER TABLE log REPLICA IDENTITY FULL; ALTER TABLE items REPLICA IDENTITY FULL");
     }
     case.sql("INSERT INTO log VALUES (1, 'same'), (1, 'same'), (2, 'other')");
 }
@@ -90,6 +92,32 @@ fn is_equal(case: &Captured<'_>) {
     for table in ["kinds", "items", "log", "zz_marker"] {
         assert!(verified.stdout.contains(table), "{table} is not in {}", verified.stdout);
     }
+}
+
+/// Both are equal; how each table was compared, and how many rows were read for it.
+#[track_caller]
+fn compared(case: &Captured<'_>, more: &[&str]) -> BTreeMap<String, (String, u64)> {
+    let verified = verify(case, &[&["--json"], more].concat());
+    assert_eq!(verified.code, Some(0), "{}{}\n{}", verified.stdout, verified.stderr, case.log());
+    let report: serde_json::Value = serde_json::from_str(&verified.stdout).expect("JSON");
+    let of = |table: &serde_json::Value| {
+        let text = |name: &str| table[name].as_str().expect("a text").to_owned();
+        let name = text("table");
+        let name = name.rsplit('.').next().expect("a name").to_owned();
+        (name, (text("compared_by"), table["rows_read"].as_u64().expect("a number")))
+    };
+    report["tables"].as_array().expect("tables").iter().map(of).collect()
+}
+
+/// Which tables were compared by checksums, the others by rows.
+#[track_caller]
+fn by_checksums(case: &Captured<'_>, expected: &[&str]) {
+    let found = compared(case, &[]);
+    let by = |kind: &str| -> Vec<&str> {
+        found.iter().filter(|(_, (by, _))| by == kind).map(|(table, _)| table.as_str()).collect()
+    };
+    assert_eq!(by("checksum"), expected, "{found:?}");
+    assert!(found.values().all(|(by, rows_read)| by == "rows" || *rows_read == 0), "{found:?}");
 }
 
 /// Changes, removes and adds rows in the target.
@@ -123,6 +151,9 @@ fn between(source: Kind, plugin: &str, copy: impl FnOnce(&mut Captured<'static>)
     case = case.sinks(&format!("  - {{ id: copy, plugin: {plugin}, from: origin, config: {{ {config} }} }}"));
     case.start();
     is_equal(&case);
+    by_checksums(&case, &["items", "log", "zz_marker"]);
+    let by_rows = compared(&case, &["--rows"]);
+    assert!(by_rows.values().all(|(by, _)| by == "rows") && by_rows["items"].1 == 1_000, "{by_rows:?}");
     insert(&case, if is_mysql { MYSQL_VALUES } else { POSTGRES_VALUES }, 10);
     case.sql("UPDATE kinds SET id = id + 100 WHERE id = 1; DELETE FROM kinds WHERE id = 11");
     case.sql("DELETE FROM log WHERE n = 2; INSERT INTO log VALUES (2, 'other'), (3, NULL)");
@@ -141,6 +172,7 @@ fn between(source: Kind, plugin: &str, copy: impl FnOnce(&mut Captured<'static>)
         let _ = client.run(&sql);
     });
     is_equal(&case);
+    by_checksums(&case, &["items", "log", "zz_marker"]);
     damage(&mut case, &copy);
     let found = verify(&case, &["--json"]);
     assert_eq!(found.code, Some(1), "{}{}\n{}", found.stdout, found.stderr, case.log());
@@ -180,4 +212,51 @@ fn mariadb_and_sqlite() {
 #[test]
 fn postgres_and_duckdb() {
     between(Kind::Postgres15, "DuckDBOutput", |case| Copy::Duck(case.work.file("copy.duckdb")));
+}
+
+/// The server itself counts what it sends.
+#[test]
+fn rows_stay_where_they_are() {
+    let server = Server::start(Kind::MariaDb, Options::default());
+    let mut case = Captured::on(&server);
+    case.sql("CREATE TABLE large (id INT PRIMARY KEY, v VARCHAR(2000))");
+    let rows: Vec<String> = (0..2_000).map(|id| format!("({id}, REPEAT('x', 1000))")).collect();
+    case.sql(&format!("INSERT INTO large VALUES {}", rows.join(",")));
+    case.start();
+    case.settle();
+    let sent = |more: &[&str]| {
+        let count = || {
+            let rows = case.database.sql("SHOW GLOBAL STATUS LIKE 'Bytes_sent'");
+            rows[0][1].as_ref().expect("a number").parse::<u64>().expect("a number")
+        };
+        let before = count();
+        let found = compared(&case, more);
+        (found["large"].clone(), count() - before)
+    };
+    let ((by, rows), bytes) = sent(&[]);
+    assert_eq!((by.as_str(), rows), ("checksum", 0));
+    assert!(bytes < 500_000, "{bytes} bytes");
+    let ((by, rows), bytes) = sent(&["--rows"]);
+    assert_eq!((by.as_str(), rows), ("rows", 4_000));
+    assert!(bytes > 2_000_000, "{bytes} bytes");
+    case.stop();
+}
+
+/// Changed rows of which the log tells the new values only cannot be taken out of a sum: rows are compared.
+#[test]
+fn a_log_without_old_rows_leads_to_rows() {
+    let mut case = Captured::on(shared(Kind::Postgres15));
+    case.sql("CREATE TABLE items (id BIGINT PRIMARY KEY, v VARCHAR(40)); CREATE TABLE quiet (id INT PRIMARY KEY)");
+    let rows: Vec<String> = (0..500).map(|id| format!("({id}, 'v{id}')")).collect();
+    case.sql(&format!("INSERT INTO items VALUES {}; INSERT INTO quiet VALUES (1)", rows.join(",")));
+    case.start();
+    case.settle();
+    let churned = case.database.connect();
+    let writer = Writer::start(churned, Duration::from_millis(1), |client, count| {
+        client.run(&format!("UPDATE items SET v = 'u{count}' WHERE id = {}", count % 500)).expect("an update");
+    });
+    by_checksums(&case, &["quiet", "zz_marker"]);
+    assert!(writer.stop() > 20, "it was written all the while");
+    by_checksums(&case, &["items", "quiet", "zz_marker"]);
+    case.stop();
 }

@@ -20,6 +20,8 @@ mod mysql;
 mod parquet;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod row_checksum;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod sql_input;
 #[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres", feature = "sqlite"))]

@@ -216,6 +216,9 @@ pub(super) struct VerifyArguments {
     /// Writes what is missing or different into the target, and removes what is extra.
     #[arg(long)]
     pub(super) repair: bool,
+    /// Compares row by row, also where both systems can compute a checksum of a table themselves.
+    #[arg(long)]
+    pub(super) rows: bool,
     /// Prints JSON.
     #[arg(long)]
     pub(super) json: bool,

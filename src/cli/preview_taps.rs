@@ -38,7 +38,10 @@ impl PluginFactory for PreviewPlugins {
         let Build::Source { build, scan } = task.entry.build else {
             return Err(Error::bug(format!("{} is not a source", task.entry.name)));
         };
-        let inner = scan(&task.config).unwrap_or_else(|| build(&task.config))?;
+        let inner = match scan(&task.config) {
+            Some(scan) => scan? as Box<dyn Source>,
+            None => build(&task.config)?,
+        };
         Ok(Box::new(FirstRows { inner, left: self.rows }))
     }
 

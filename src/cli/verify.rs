@@ -10,7 +10,8 @@ use crate::verify::{Options, Report, verify as compare};
 /// Compares source and target.
 pub(super) fn verify(arguments: &VerifyArguments, log: &Log) -> Result<Exit, Failure> {
     let planned = load(&arguments.flow, log)?;
-    let report = compare(&planned.plan, Options { repair: arguments.repair, show: arguments.show })?;
+    let report =
+        compare(&planned.plan, Options { repair: arguments.repair, rows: arguments.rows, show: arguments.show })?;
     if arguments.json {
         let text = serde_json::to_string(&report)
             .map_err(|error| aqueduct_model::Error::bug("the report is not JSON").with_source(error))?;
@@ -28,6 +29,7 @@ fn text(report: &Report) -> String {
     );
     for table in &report.tables {
         let mark = match (table.is_equal(), table.repaired) {
+            (true, _) if table.is_by_checksum() => "✓ no row read",
             (true, _) => "✓",
             (false, true) => "mended",
             (false, false) => "✗",

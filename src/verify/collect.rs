@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::digest::{BUCKETS, Digester, Sum};
 
 /// Where the columns of a table say which other relations were written into it: see the targets' catalog.
-const ALSO: &str = "aqueduct.also";
+pub(super) const ALSO: &str = "aqueduct.also";
 
 /// What one side holds of one table.
 pub(super) struct Table {
@@ -24,6 +24,8 @@ pub(super) struct Table {
     /// The source has it: it was announced or has rows.
     pub(super) seen: bool,
     pub(super) total: Sum,
+    /// Rows that were folded in.
+    pub(super) rows_read: u64,
     pub(super) buckets: Vec<Sum>,
     /// In the second pass: the keys of these buckets are kept.
     pub(super) wanted: Vec<bool>,
@@ -50,6 +52,7 @@ impl Table {
             digester,
             seen: false,
             total: Sum::default(),
+            rows_read: 0,
             buckets: vec![Sum::default(); BUCKETS],
             wanted: Vec::new(),
             keys: HashMap::new(),
@@ -61,6 +64,7 @@ impl Table {
     /// Folds rows in; `sign` says for each whether it comes or goes.
     pub(super) fn fold(&mut self, batch: &RecordBatch, sign: impl Fn(usize) -> i64) -> Result<()> {
         let aligned = self.digester.align(batch)?;
+        self.rows_read += batch.num_rows() as u64;
         let columns = self.digester.canonical(&aligned);
         let digests = self.digester.digest(&columns)?;
         let cells = if self.wanted.is_empty() { Vec::new() } else { self.digester.cells(&columns)? };

@@ -7,6 +7,7 @@ use aqueduct_engine::plan::{Plan, PlannedTask};
 use aqueduct_engine::runtime::Host;
 use aqueduct_model::{RelationName, Result};
 
+use super::checksums::{self, Again, Pass};
 use super::collect::{KeyState, Table, Tables, lock};
 use super::digest::Digester;
 use super::pipeline::Part;
@@ -19,24 +20,34 @@ pub(super) struct Compared {
     pub(super) tables: Vec<TableReport>,
     /// Tables of the target that the source does not have now: nothing is said of them.
     pub(super) unseen: Vec<RelationName>,
+    /// What is left to be compared.
+    pub(super) again: Again,
 }
 
 /// Compares one sink with a target whose view is open.
 pub(super) fn compare(host: &Host, plan: &Plan, task: &PlannedTask, at: At, options: Options) -> Result<Compared> {
-    let At { part, mut target } = at;
+    let At { part, mut target, pass } = at;
     let sink = task.id.as_str();
+    if let Some(only) = &pass.only {
+        target.tables.retain(|table| only.contains(table.name()));
+    }
+    let (mut tables, again) = checksums::compare(host, sink, &mut target, &part.sources.checksums());
+    if again == Again::All {
+        return Ok(Compared { tables, unseen: Vec::new(), again });
+    }
     let expected = empty_tables(&target)?;
     pipeline::run(host, part, &target.positions().clone(), &expected)?;
     let unseen = forget_unseen(part, &mut target, &expected);
     let actual = empty_tables(&target)?;
     read_target(host, &mut target, &actual)?;
     let differing = differing_buckets(&expected, &actual);
-    let mut tables = Vec::new();
+    let mut rows_read = rows_read(&[&expected, &actual]);
     if differing.is_empty() {
         for (name, table) in lock(&expected).iter() {
-            tables.push(TableReport::equal(sink, name, target.cut.epoch, table.total));
+            let report = TableReport::equal(sink, name, target.cut.epoch, table.total);
+            tables.push(report.having_read(rows_read.remove(name)));
         }
-        return Ok(Compared { tables, unseen });
+        return Ok(Compared { tables, unseen, again });
     }
     let (expected, actual) = (second_pass(&expected, &differing)?, second_pass(&actual, &differing)?);
     pipeline::run(host, part, &target.positions().clone(), &expected)?;
@@ -45,22 +56,35 @@ pub(super) fn compare(host: &Host, plan: &Plan, task: &PlannedTask, at: At, opti
     for (name, table) in lock(&expected).iter() {
         let found = differences.get(name).map(Vec::as_slice).unwrap_or_default();
         let actual_total = lock(&actual).get(name).map(|table| table.total).unwrap_or_default();
-        tables.push(TableReport::new(sink, name, target.cut.epoch, (table.total, actual_total), found, options.show));
+        let report = TableReport::new(sink, name, target.cut.epoch, (table.total, actual_total), found, options.show);
+        tables.push(report.having_read(rows_read.remove(name)));
     }
     if options.repair {
         let known: Vec<String> = target.tables.iter().map(|relation| relation.name().to_string()).collect();
         repair::repair(host, (plan, part), task, target, &differences)?;
-        for report in &mut tables {
+        for report in tables.iter_mut().filter(|report| !report.is_by_checksum()) {
             report.repaired = known.contains(&report.table);
         }
     }
-    Ok(Compared { tables, unseen })
+    Ok(Compared { tables, unseen, again })
 }
 
 /// The two sides, fixed at one position.
 pub(super) struct At<'a> {
     pub(super) part: &'a Part,
     pub(super) target: Target,
+    pub(super) pass: &'a Pass,
+}
+
+/// The rows that were read of each table.
+fn rows_read(sides: &[&Tables]) -> BTreeMap<RelationName, u64> {
+    let mut read = BTreeMap::new();
+    for side in sides {
+        for (name, table) in lock(side).iter() {
+            *read.entry(name.clone()).or_default() += table.rows_read;
+        }
+    }
+    read
 }
 
 /// Takes out the tables that a server does not have, or that wait for a person: what is in the target stays as it is.

@@ -5,10 +5,14 @@
 //! into a count and an order-independent 128-bit sum of row digests per table. Sums are kept for 4,096 buckets of keys,
 //! so that only buckets that differ are read again, key by key. Nothing is locked; data may move all the while.
 //!
+//! Where nothing stands between source and sink, both systems are asked for a sum of their own first (see `checksums`):
+//! only tables whose sums differ, or that have none, are compared by their rows.
+//!
 //! A server cannot be asked for the past: its tables are read first, and both sides meet at a position behind that (see
 //! `sources` and `meet`).
 
 mod canonical;
+mod checksums;
 mod collect;
 mod compare;
 mod digest;
@@ -19,12 +23,14 @@ mod report;
 mod sources;
 mod target;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aqueduct_engine::plan::{Plan, PlannedTask};
 use aqueduct_engine::runtime::Host;
 use aqueduct_model::{Error, ErrorKind, PluginKind, Result};
 
+use checksums::{Again, Pass};
 use compare::{At, Compared};
 use pipeline::Part;
 
@@ -38,6 +44,8 @@ const ATTEMPTS: u32 = 10;
 pub(crate) struct Options {
     /// Mend the target.
     pub(crate) repair: bool,
+    /// Compare rows also where checksums would do.
+    pub(crate) rows: bool,
     /// Differing keys to name per table.
     pub(crate) show: usize,
 }
@@ -53,7 +61,7 @@ pub(crate) fn verify(plan: &Plan, options: Options) -> Result<Report> {
     for sink in plan.tasks.iter().filter(|task| task.entry.kind() == PluginKind::Sink) {
         let (id, plugin) = (&sink.id, sink.entry.name);
         match verify_sink(&host, plan, sink, options)? {
-            Some(Compared { tables, unseen }) => {
+            Some(Compared { tables, unseen, .. }) => {
                 any = true;
                 report.tables.extend(tables);
                 let unseen = unseen.iter().map(|name| format!("{name} in {id} (the source does not have it now)"));
@@ -71,14 +79,41 @@ pub(crate) fn verify(plan: &Plan, options: Options) -> Result<Report> {
 
 /// Compares one sink; `None` when its target cannot be read back.
 fn verify_sink(host: &Host, plan: &Plan, task: &PlannedTask, options: Options) -> Result<Option<Compared>> {
+    let by_rows = |pass| verify_pass(host, plan, task, options, pass);
+    let Some(pass) = Pass::by_checksums(plan, task, options)? else { return by_rows(Pass::by_rows()) };
+    let mut compared = match verify_pass(host, plan, task, options, pass) {
+        Ok(Some(compared)) => compared,
+        Ok(None) => return Ok(None),
+        Err(error) if checksums::is_of_checksums(&error) => {
+            tracing::info!(error = error.chain(), "checksums cannot be compared: rows are");
+            return by_rows(Pass::by_rows());
+        }
+        Err(error) => return Err(error),
+    };
+    match std::mem::replace(&mut compared.again, Again::Tables(BTreeSet::new())) {
+        Again::All => by_rows(Pass::by_rows()),
+        Again::Tables(tables) if tables.is_empty() => Ok(Some(compared)),
+        Again::Tables(tables) => {
+            if let Some(more) = by_rows(Pass::rows_of(tables))? {
+                compared.tables.extend(more.tables);
+                compared.tables.sort_by(|a, b| a.table.cmp(&b.table));
+                compared.unseen.extend(more.unseen);
+            }
+            Ok(Some(compared))
+        }
+    }
+}
+
+/// Compares one sink once; `None` when its target cannot be read back.
+fn verify_pass(host: &Host, plan: &Plan, task: &PlannedTask, options: Options, pass: Pass) -> Result<Option<Compared>> {
     let mut again = 0;
     loop {
-        let part = Part::open(host, plan, &task.id)?;
+        let part = Part::open(host, plan, &task.id, &pass.choose)?;
         let result = meet::meet(host, plan, task, &part, options).and_then(|met| match met {
             None => Ok(None),
             // The view is closed before the flow goes on.
             Some((target, _paused)) => {
-                compare::compare(host, plan, task, At { part: &part, target }, options).map(Some)
+                compare::compare(host, plan, task, At { part: &part, target, pass: &pass }, options).map(Some)
             }
         });
         let spent = part.sources.is_spent();

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use aqueduct_engine::plan::{Plan, PlannedEdge, PlannedTask, RestartSettings};
 use aqueduct_engine::runtime::{FlowState, Host, PluginFactory};
-use aqueduct_model::{BadRowPolicy, Error, ErrorKind, PluginKind, Positions, Properties, Result, Sink, Source};
+use aqueduct_model::{
+    BadRowPolicy, ChooseReading, Error, ErrorKind, PluginKind, Positions, Properties, Result, Sink, Source,
+};
 
 use super::collect::{Collector, Tables};
 use super::sources::Sources;
@@ -45,9 +47,9 @@ pub(super) struct Part {
 
 impl Part {
     /// Opens the sources that have to be opened before the target's view.
-    pub(super) fn open(host: &Host, plan: &Plan, sink: &str) -> Result<Self> {
+    pub(super) fn open(host: &Host, plan: &Plan, sink: &str, choose: &ChooseReading) -> Result<Self> {
         let plan = part_of(plan, sink)?;
-        let sources = Arc::new(Sources::open(host, &plan)?);
+        let sources = Arc::new(Sources::open(host, &plan, choose)?);
         Ok(Self { plan, sources })
     }
 }

@@ -1,6 +1,6 @@
 //! What a comparison found.
 
-use aqueduct_model::{Epoch, RelationName};
+use aqueduct_model::{Checksum, Epoch, RelationName};
 use serde::Serialize;
 
 use super::compare::DifferingKey;
@@ -34,6 +34,16 @@ impl KeyReport {
     }
 }
 
+/// What was compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ComparedBy {
+    /// Sums that the two systems computed themselves.
+    Checksum,
+    /// The rows of both.
+    Rows,
+}
+
 /// What was found in one table.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TableReport {
@@ -43,7 +53,10 @@ pub(crate) struct TableReport {
     pub(crate) epoch: Epoch,
     pub(crate) source_rows: i64,
     pub(crate) target_rows: i64,
-    /// Order-independent 128-bit sums, hexadecimal.
+    pub(crate) compared_by: ComparedBy,
+    /// Rows of both sides that were fetched for it, at first sight.
+    pub(crate) rows_read: u64,
+    /// Order-independent sums, hexadecimal: of 128 bits, or of 64 that the systems computed.
     pub(crate) source_checksum: String,
     pub(crate) target_checksum: String,
     pub(crate) missing: usize,
@@ -57,6 +70,27 @@ pub(crate) struct TableReport {
 impl TableReport {
     pub(super) fn equal(sink: &str, table: &RelationName, epoch: Epoch, sum: Sum) -> Self {
         Self::new(sink, table, epoch, (sum, sum), &[], 0)
+    }
+
+    /// Both systems answered with the same sum.
+    pub(super) fn by_checksum(sink: &str, table: &RelationName, epoch: Epoch, sum: Checksum) -> Self {
+        let rows = Sum { rows: sum.rows, digest: 0 };
+        let text = format!("{:016x}", sum.sum);
+        Self {
+            compared_by: ComparedBy::Checksum,
+            source_checksum: text.clone(),
+            target_checksum: text,
+            ..Self::equal(sink, table, epoch, rows)
+        }
+    }
+
+    /// Notes how many rows were read.
+    pub(super) fn having_read(self, rows: Option<u64>) -> Self {
+        Self { rows_read: rows.unwrap_or_default(), ..self }
+    }
+
+    pub(crate) fn is_by_checksum(&self) -> bool {
+        self.compared_by == ComparedBy::Checksum
     }
 
     pub(super) fn new(
@@ -74,6 +108,8 @@ impl TableReport {
             epoch,
             source_rows: source.rows,
             target_rows: target.rows,
+            compared_by: ComparedBy::Rows,
+            rows_read: 0,
             source_checksum: format!("{:032x}", source.digest),
             target_checksum: format!("{:032x}", target.digest),
             missing: count(Difference::Missing),

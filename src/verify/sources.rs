@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use aqueduct_engine::plan::{Plan, PlannedTask};
 use aqueduct_engine::runtime::Host;
 use aqueduct_model::{
-    BadRowPolicy, BadRows, Build, Error, ErrorKind, PollBudget, Polled, Position, Positions, Result, Source,
-    SourceContext,
+    BadRowPolicy, BadRows, Build, ChooseReading, Error, ErrorKind, PollBudget, Polled, Position, Positions, Result,
+    Scan, Source, SourceContext, TableChecksum,
 };
 use async_trait::async_trait;
 
@@ -20,7 +20,7 @@ type Slot = Arc<Mutex<Option<Held>>>;
 
 /// A scan that is open, and what was read of it so far.
 struct Held {
-    source: Box<dyn Source>,
+    source: Box<dyn Scan>,
     first: Option<Polled>,
 }
 
@@ -30,13 +30,14 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Opens the scans of `part` that have to be opened before the target's view.
-    pub(super) fn open(host: &Host, part: &Plan) -> Result<Self> {
+    /// Opens the scans of `part` that have to be opened before the target's view; `choose` says how they read.
+    pub(super) fn open(host: &Host, part: &Plan, choose: &ChooseReading) -> Result<Self> {
         let mut sources = Self { held: BTreeMap::new() };
         for task in &part.tasks {
             let Build::Source { scan, .. } = task.entry.build else { continue };
             let Some(source) = scan(&task.config) else { continue };
             let mut source = source?;
+            source.choose(choose.clone());
             let context = SourceContext { flow: part.flow.clone(), task: task.id.clone(), state_dir: None };
             let opened = host.wait_on(source.open(&context, None));
             let waits = source.position().is_some_and(|position| !position.0.is_empty());
@@ -49,6 +50,12 @@ impl Sources {
             sources.held.insert(task.id.clone(), Arc::new(Mutex::new(Some(held))));
         }
         Ok(sources)
+    }
+
+    /// What the scans summed up, as of the position they were fixed at.
+    pub(super) fn checksums(&self) -> Vec<TableChecksum> {
+        let held = self.held.values().map(|slot| lock(slot).as_ref().map(|held| held.source.checksums()));
+        held.flatten().flatten().collect()
     }
 
     /// True when no scan had to be opened before the target's view.
@@ -102,7 +109,10 @@ impl Sources {
         let Build::Source { build, scan } = task.entry.build else {
             return Err(Error::bug(format!("{} is not a source", task.entry.name)));
         };
-        let inner = scan(&task.config).unwrap_or_else(|| build(&task.config))?;
+        let inner = match scan(&task.config) {
+            Some(scan) => scan? as Box<dyn Source>,
+            None => build(&task.config)?,
+        };
         Ok(Box::new(AsOf { inner, until: until.cloned() }))
     }
 }

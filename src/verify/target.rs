@@ -2,7 +2,7 @@
 
 use aqueduct_engine::plan::{Plan, PlannedTask};
 use aqueduct_model::{
-    Build, Cut, Error, ErrorKind, Inspect, Positions, Relation, RelationName, Result, SinkContext, View,
+    Build, Checksum, Cut, Error, ErrorKind, Inspect, Positions, Relation, RelationName, Result, SinkContext, View,
 };
 use arrow::array::RecordBatch;
 use std::sync::Arc;
@@ -28,6 +28,11 @@ impl Target {
             None => last_checkpoint(plan)?,
         };
         Ok(Some(Self { inspect, tables, cut }))
+    }
+
+    /// The checksum of a table with these columns; see [`Inspect::checksum`].
+    pub(super) async fn checksum(&mut self, table: &Relation) -> Result<Option<Checksum>> {
+        self.inspect.checksum(table).await
     }
 
     /// Gives every row of a table to `take`.

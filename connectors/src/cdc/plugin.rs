@@ -1,12 +1,12 @@
 //! The plugin, and what the command line asks of a capture.
 
-use aqueduct_model::{Finding, PluginEntry, Properties, Replay, Result, Source, SourceContext, SourcePlugin};
+use aqueduct_model::{Finding, PluginEntry, Properties, Replay, Result, Scan, Source, SourceContext, SourcePlugin};
 
 use super::config::{CdcConfig, Engine};
 use super::policy::SnapshotMode;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-use super::capture::{Capture, Scan};
+use super::capture::{Capture, CaptureScan};
 
 /// The catalogue entry.
 pub(crate) const ENTRY: PluginEntry = aqueduct_model::source::<CdcInput>();
@@ -54,15 +54,15 @@ impl SourcePlugin for CdcInput {
         }
     }
 
-    fn scan(config: CdcConfig) -> Option<Result<Box<dyn Source>>> {
+    fn scan(config: CdcConfig) -> Option<Result<Box<dyn Scan>>> {
         Some(match config.engine {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite => Ok(Box::new(crate::sqlite::cdc::Scan::new(config.sqlite()))),
             #[cfg(feature = "mysql")]
-            Engine::Mysql | Engine::Mariadb => config.mysql().map(|system| -> Box<dyn Source> {
+            Engine::Mysql | Engine::Mariadb => config.mysql().map(|system| -> Box<dyn Scan> {
                 // The flow itself may be running under its number.
                 let system = crate::mysql::cdc::MysqlSettings { server_id: None, ..system };
-                Box::new(Scan::new(move |_| Ok(crate::mysql::cdc::MysqlSystem::new(system)), config.capture()))
+                Box::new(CaptureScan::new(move |_| Ok(crate::mysql::cdc::MysqlSystem::new(system)), config.capture()))
             }),
             #[cfg(feature = "postgres")]
             Engine::Postgres => scan_postgres(&config),
@@ -80,13 +80,13 @@ impl SourcePlugin for CdcInput {
 
 /// With a slot of its own, for the flow's is in use; dropped when the scan is closed.
 #[cfg(feature = "postgres")]
-fn scan_postgres(config: &CdcConfig) -> Result<Box<dyn Source>> {
+fn scan_postgres(config: &CdcConfig) -> Result<Box<dyn Scan>> {
     let task = uuid::Uuid::new_v4().simple().to_string();
     let context = SourceContext { flow: "verify".into(), task, state_dir: None };
     let settings = config.postgres(&context)?;
     let settings = crate::postgres::cdc::Settings { slot: None, heartbeat: None, ..settings };
     let own = settings.clone();
-    let scan = Scan::new(move |_| Ok(crate::postgres::cdc::PostgresSystem::new(settings)), config.capture());
+    let scan = CaptureScan::new(move |_| Ok(crate::postgres::cdc::PostgresSystem::new(settings)), config.capture());
     Ok(Box::new(scan.taking_back(move || async move { crate::postgres::cdc::remove_capture(&own).await.map(drop) })))
 }
 

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use aqueduct_model::{Error, ErrorKind, Inspect, RelationName, Result, SinkContext, View};
+use aqueduct_model::{Checksum, Error, ErrorKind, Inspect, Relation, RelationName, Result, SinkContext, View};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 
 use super::error::failed;
 use super::load::restore;
+use super::row_text;
 use super::sink::{DuckDbTarget, Settings};
+use crate::row_checksum::{cell_texts, checksum_of};
 use crate::sql_target::{
-    Database, Dialect, Mode, Value, WrittenTable, live_rows, quote_ident, recorded, written_tables,
+    Database, Dialect, Mode, Value, WrittenTable, live_rows, quote_ident, read_columns, recorded, summed_columns,
+    written_tables,
 };
 
 /// Row numbers per query; a batch has as many rows or, where rows were deleted, fewer.
@@ -90,5 +93,25 @@ impl Inspect for DuckDbInspect {
             scan.next = until;
         }
         Ok(scan.ready.pop())
+    }
+
+    fn can_sum_up(&self, table: &Relation) -> bool {
+        cell_texts(table).is_some()
+    }
+
+    async fn checksum(&mut self, table: &Relation) -> Result<Option<Checksum>> {
+        let written = self.tables.iter().find(|written| written.relation.name() == table.name());
+        let (Some(written), Some(target)) = (written, &mut self.target) else { return Ok(None) };
+        let stored = read_columns(target, &written.table)?;
+        let Some(columns) = summed_columns(Dialect::DuckDb, written, &stored, table) else { return Ok(None) };
+        let cells = columns.iter().map(|column| row_text::cell(&column.name, column.text, &column.stored.sql));
+        let Some(cells) = cells.collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let mut behind = format!("FROM {}", quote_ident(Dialect::DuckDb, &written.table)?);
+        if let Some(condition) = live_rows(Dialect::DuckDb, self.mode)? {
+            behind.push_str(&format!(" WHERE {condition}"));
+        }
+        let answer = target.query(&row_text::query(&cells, &behind), &[])?;
+        let row = answer.first().ok_or_else(|| Error::bug("a sum has no answer"))?;
+        checksum_of(row[0].int()?, row[1].text()?).map(Some)
     }
 }

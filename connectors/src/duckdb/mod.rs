@@ -12,6 +12,7 @@ mod error;
 mod inspect;
 mod load;
 mod merge;
+mod row_text;
 mod shared;
 mod sink;
 #[cfg(test)]

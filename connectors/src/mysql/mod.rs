@@ -13,6 +13,7 @@ mod doctor;
 mod error;
 mod execute;
 mod input;
+mod row_text;
 mod rows;
 mod server;
 mod sink;

@@ -11,6 +11,7 @@ mod execute;
 #[cfg(test)]
 mod fuzz;
 mod input;
+mod row_text;
 mod server;
 mod sink;
 mod table;

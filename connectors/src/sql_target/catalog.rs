@@ -37,7 +37,7 @@ struct StoredRelation {
 }
 
 /// Where a written table's columns say which other relations were written into it: a JSON list of names.
-const ALSO: &str = "aqueduct.also";
+pub(super) const ALSO: &str = "aqueduct.also";
 
 /// A table that a flow wrote.
 #[derive(Debug, Clone)]

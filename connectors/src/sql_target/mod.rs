@@ -12,6 +12,7 @@
 mod catalog;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) mod cells;
+mod checksum;
 mod column_type;
 mod compaction;
 mod database;
@@ -41,6 +42,9 @@ pub(crate) mod tests;
 mod versions;
 
 pub(crate) use catalog::{WrittenTable, written_tables};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) use checksum::SummedColumn;
+pub(crate) use checksum::summed_columns;
 #[cfg(feature = "duckdb")]
 pub(crate) use column_type::storage_type;
 pub(crate) use compaction::Changes;
@@ -52,6 +56,6 @@ pub(crate) use isolation::{one_batch, runs, write_isolated};
 pub(crate) use ledger::recorded;
 pub(crate) use mode::{Mode, SchemaPolicy, TableTemplate, TargetOptions, default_staging_bytes};
 pub(crate) use sink::SqlSink;
-pub(crate) use table::{CURRENT_COLUMN, Table, live_rows};
+pub(crate) use table::{CURRENT_COLUMN, Table, live_rows, read_columns};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) use table::{TargetColumn, same_names};

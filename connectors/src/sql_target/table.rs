@@ -183,7 +183,7 @@ pub(super) fn build(
 }
 
 /// The columns of a table; empty when there is none.
-pub(super) fn read_columns(database: &mut dyn Database, table: &str) -> Result<Vec<TargetColumn>> {
+pub(crate) fn read_columns(database: &mut dyn Database, table: &str) -> Result<Vec<TargetColumn>> {
     let rows = database.query(database.dialect().columns_query(), &[table.into()])?;
     let is_embedded = matches!(database.dialect(), Dialect::Sqlite | Dialect::DuckDb);
     rows.iter()

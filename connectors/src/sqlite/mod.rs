@@ -15,6 +15,7 @@ mod input_config;
 mod input_plan;
 #[cfg(test)]
 mod input_tests;
+mod row_text;
 mod sink;
 mod sink_config;
 mod sink_inspect;

@@ -4,15 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aqueduct_model::{Error, ErrorKind, Inspect, RelationName, Result, SinkContext, View};
+use aqueduct_model::{Checksum, Error, ErrorKind, Inspect, Relation, RelationName, Result, SinkContext, View};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 
 use super::connection::failed;
+use super::row_text;
 use super::sink::{Open, SqliteTarget, rowid_name};
 use super::sink_reader::Reader;
-use crate::sql_target::{Database, Dialect, Mode, WrittenTable, live_rows, quote_ident, recorded, written_tables};
+use crate::row_checksum::{CellText, RowText, cell_texts};
+use crate::sql_target::{
+    Database, Dialect, Mode, WrittenTable, live_rows, quote_ident, read_columns, recorded, summed_columns,
+    written_tables,
+};
 
 /// Rows per batch.
 const PAGE_ROWS: usize = 8_192;
@@ -94,5 +99,35 @@ impl Inspect for SqliteInspect {
         }
         scan.next = last.and_then(|last| last.checked_add(1)).filter(|_| reader.len() == PAGE_ROWS);
         if reader.len() == 0 { Ok(None) } else { reader.finish().map(Some) }
+    }
+
+    fn can_sum_up(&self, table: &Relation) -> bool {
+        cell_texts(table).is_some()
+    }
+
+    /// Row by row, but without making columns of them: SQLite has no digest of its own.
+    async fn checksum(&mut self, table: &Relation) -> Result<Option<Checksum>> {
+        let written = self.tables.iter().find(|written| written.relation.name() == table.name());
+        let (Some(written), Some(target)) = (written, &mut self.target) else { return Ok(None) };
+        let stored = read_columns(target, &written.table)?;
+        let Some(columns) = summed_columns(Dialect::Sqlite, written, &stored, table) else { return Ok(None) };
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let texts: Vec<CellText> = columns.iter().map(|column| column.text).collect();
+        let name = quote_ident(Dialect::Sqlite, &written.table)?;
+        let mut sql = format!("SELECT {} FROM {name}", names.join(", "));
+        if let Some(condition) = live_rows(Dialect::Sqlite, self.mode)? {
+            sql.push_str(&format!(" WHERE {condition}"));
+        }
+        let reading = |error| failed("cannot sum the target up", error);
+        let mut statement = target.connection().prepare(&sql).map_err(reading)?;
+        let mut rows = statement.query([]).map_err(reading)?;
+        let (mut checksum, mut text) = (Checksum::default(), RowText::default());
+        while let Some(row) = rows.next().map_err(reading)? {
+            if !row_text::push(&mut text, &texts, row, 0) {
+                return Ok(None);
+            }
+            checksum.add(text.digest());
+        }
+        Ok(Some(checksum))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 
-use crate::{Cut, Relation, RelationName, Result, SinkContext};
+use crate::{Checksum, Cut, Relation, RelationName, Result, SinkContext};
 
 /// A consistent view of a target.
 #[derive(Debug, Clone, Default)]
@@ -30,4 +30,19 @@ pub trait Inspect: Send {
 
     /// The next rows of the started table, in any order; `None` at its end.
     async fn next(&mut self) -> Result<Option<RecordBatch>>;
+
+    /// True when the target can sum up a table of these columns by itself. May be asked before `open`.
+    fn can_sum_up(&self, _table: &Relation) -> bool {
+        false
+    }
+
+    /// The checksum of the view's table of that name, over the digests of these columns in this order: the same as any
+    /// other system's where the rows are the same. `None` when the table has other columns, or keeps them in types that
+    /// the digest cannot be made of.
+    ///
+    /// # Errors
+    /// The system's refusals; `Data` for a row that it could not digest. The view is of no use any more.
+    async fn checksum(&mut self, _table: &Relation) -> Result<Option<Checksum>> {
+        Ok(None)
+    }
 }

@@ -14,6 +14,7 @@
 mod bad_row;
 mod batch;
 mod byte_size;
+mod checksum;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod element;
@@ -24,6 +25,7 @@ mod operator;
 mod plugin;
 mod position;
 mod relation;
+mod scan;
 mod schema_change;
 mod secret;
 mod sink;
@@ -33,6 +35,7 @@ mod transform;
 pub use bad_row::{BadRow, BadRowPolicy, BadRows};
 pub use batch::{Batch, Op, Ops};
 pub use byte_size::ByteSize;
+pub use checksum::{Checksum, TableChecksum};
 pub use element::{Barrier, Element, Watermark};
 pub use error::{Directive, Error, ErrorKind, Result};
 pub use human_duration::HumanDuration;
@@ -44,6 +47,7 @@ pub use plugin::{
 };
 pub use position::{Cut, Epoch, Offset, Position, Positions, SplitId, Token};
 pub use relation::{ORIGIN, Relation, RelationName};
+pub use scan::{ChooseReading, Reading, Scan};
 pub use schema_change::{Change, SchemaChange};
 pub use secret::Secret;
 pub use sink::{Claim, PreparedCommit, Recorded, Sink, SinkContext, SinkInput};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, ErrorKind, Inspect, Operator, Result, Sink, Source, SourceContext};
+use crate::{Error, ErrorKind, Inspect, Operator, Result, Scan, Sink, Source, SourceContext};
 
 /// What a plugin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -175,9 +175,9 @@ pub trait SourcePlugin: 'static {
     /// Makes the source. Cheap: no I/O.
     fn build(config: Self::Config) -> Result<Box<dyn Source>>;
 
-    /// Makes a source that yields, as inserts, the tables' rows as they are (or were) at `PollBudget::until`, and
-    /// changes nothing at the server. `None` where reading `build`'s source from the beginning does that.
-    fn scan(_config: Self::Config) -> Option<Result<Box<dyn Source>>> {
+    /// Makes what reads the tables as they are (or were) at a position. `None` where reading `build`'s source from the
+    /// beginning does that.
+    fn scan(_config: Self::Config) -> Option<Result<Box<dyn Scan>>> {
         None
     }
 
@@ -281,7 +281,7 @@ pub enum Build {
         /// [`SourcePlugin::build`].
         build: BuildFn<dyn Source>,
         /// [`SourcePlugin::scan`].
-        scan: OptionalBuildFn<dyn Source>,
+        scan: OptionalBuildFn<dyn Scan>,
     },
     /// An operator.
     Operator {

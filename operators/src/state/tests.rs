@@ -11,8 +11,10 @@ fn settings(folder: Option<&std::path::Path>) -> StoreSettings {
     StoreSettings { folder: folder.map(Into::into), memory_bytes: 2_000 }
 }
 
-fn all(store: &Store, prefix: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let mut found = BTreeMap::new();
+type Plain = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn all(store: &Store, prefix: &[u8]) -> Plain {
+    let mut found = Plain::new();
     let mut last: Option<Vec<u8>> = None;
     store
         .scan(prefix, |key, value| {
@@ -52,8 +54,8 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings((!in_memory).then(|| folder.path()));
         let mut store = Store::open(settings.clone(), None).unwrap();
-        let mut plain: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-        let mut checkpoints: Vec<(Option<State>, BTreeMap<Vec<u8>, Vec<u8>>)> = vec![(None, BTreeMap::new())];
+        let mut plain = Plain::new();
+        let mut checkpoints: Vec<(Option<State>, Plain)> = vec![(None, Plain::new())];
         for step in steps {
             match step {
                 Step::Put(key, value) => {
@@ -72,7 +74,7 @@ proptest! {
                     let (state, then) = checkpoints.last().unwrap().clone();
                     if let (None, false) = (&state, in_memory) {
                         checkpoints.clear();
-                        checkpoints.push((None, BTreeMap::new()));
+                        checkpoints.push((None, Plain::new()));
                     }
                     drop(store);
                     store = Store::open(settings.clone(), state.as_ref()).unwrap();
@@ -84,7 +86,7 @@ proptest! {
         }
         prop_assert_eq!(all(&store, &[]), plain.clone());
         for first in 0..2_u8 {
-            let some: BTreeMap<_, _> = plain.iter().filter(|(key, _)| key[0] == first).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let some: Plain = plain.iter().filter(|(key, _)| key[0] == first).map(|(k, v)| (k.clone(), v.clone())).collect();
             prop_assert_eq!(all(&store, &[first]), some);
         }
         for key in 0..300_u16 {

@@ -8,7 +8,7 @@ use arrow::compute::{concat_batches, interleave, take_record_batch};
 use std::sync::Arc;
 
 use super::order::{KeyBytes, keys_of, regions};
-use super::scan::Table;
+use super::past::Table;
 use super::{Key, Shown, System};
 
 /// Changed rows that are kept in memory at most, in bytes.
@@ -61,6 +61,9 @@ pub(super) fn fold_in<S: System>(
             Shown::No => true,
             Shown::Unknown => return Err(vague(batch.relation())),
         });
+    }
+    if let Some(sums) = &mut table.sums {
+        return sums.fold(batch, &mask);
     }
     let kept = batch.select(&BooleanArray::from(mask))?;
     if kept.num_rows() > 0 { table.folded.add(kept) } else { Ok(()) }

@@ -33,6 +33,7 @@ mod live;
 mod open;
 mod order;
 mod parted;
+mod past;
 mod position;
 mod progress;
 mod readers;
@@ -41,6 +42,7 @@ mod scan;
 mod settings;
 mod shapes;
 mod source;
+mod sums;
 mod system;
 mod table;
 mod work;
@@ -49,10 +51,10 @@ mod work;
 mod tests;
 
 pub use approval::{WaitingTable, approve, parked};
-pub(crate) use scan::Scan;
+pub(crate) use scan::CaptureScan;
 pub(crate) use settings::CaptureSettings;
 pub(crate) use source::Capture;
 pub(crate) use system::{
-    BACKFILLED, Key, KeyRange, LogBudget, LogItem, Mark, RowSink, Seen, Shown, System, TABLE_ID, TableInfo,
+    BACKFILLED, Key, KeyRange, LogBudget, LogItem, Mark, RowSink, Seen, Shown, Summed, System, TABLE_ID, TableInfo,
     TableReader, is_remade, is_wanted,
 };

@@ -8,94 +8,52 @@
 //! inserts, of tables without a key also as changes: what counts is the sum. Close it in any case: what it made at the
 //! server is taken back then. Tables that wait for a person are left out.
 //!
+//! Tables can be summed up at the server instead ([`aqueduct_model::Scan::choose`]): their rows stay there.
+//!
 //! How it works: chunks are read into a folder of its own, each with what it shows of the log. Then the log is read from
-//! before the first chunk to the cut, and the changes that a chunk does not show are applied to it, key by key.
+//! before the first chunk to the cut, and the changes that a chunk does not show are applied to it, key by key; or to the
+//! sum of its rows, for which both images of a change have to be in the log.
 
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aqueduct_model::{
-    BadRows, Batch, Change, Error, ErrorKind, PollBudget, Polled, Position, RelationName, Result, SchemaChange, Source,
-    SourceContext,
+    BadRows, ChooseReading, Error, PollBudget, Polled, Position, Reading, Result, Scan, Source, SourceContext,
+    TableChecksum,
 };
 use async_trait::async_trait;
 
+use super::System;
 use super::disk::{Disk, Folder};
-use super::fold::{Folded, chunks_of, fold_in};
-use super::found::with_version;
-use super::journal::{Draft, Journal};
-use super::open::described;
-use super::order::sorts_natively;
-use super::position::{Phase, State};
-use super::readers::{Done, Job};
+use super::journal::Journal;
+use super::past::Past;
+use super::position::State;
 use super::settings::CaptureSettings;
 use super::source::MakeSystem;
-use super::{Key, KeyRange, LogBudget, LogItem, Seen, System, TableInfo, TableReader};
-
-/// How long the log is waited for at a time.
-const WAIT: Duration = Duration::from_millis(200);
-/// Rows and bytes of the log that are asked for at a time.
-const LOG_ROWS: usize = 8_192;
-const LOG_BYTES: usize = 8 << 20;
 
 /// What is to be taken back at the server once a scan is over.
 type TakeBack = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
 /// See the module.
-pub(crate) struct Scan<S: System> {
+pub(crate) struct CaptureScan<S: System> {
     make: Option<MakeSystem<S>>,
+    choose: ChooseReading,
     take_back: Option<TakeBack>,
     settings: CaptureSettings,
     folder: Option<PathBuf>,
-    work: Option<Work<S>>,
+    work: Option<Past<S>>,
 }
 
-struct Work<S: System> {
-    system: S,
-    journal: Journal,
-    /// Where the log is read from.
-    begin: S::Mark,
-    /// Up to where it has been read.
-    at: S::Mark,
-    /// The least place that can be computed.
-    high: S::Mark,
-    tables: Vec<Table<S>>,
-    /// The table that is handed out, and what comes of it.
-    next_table: usize,
-    out: VecDeque<Polled>,
-    /// The cut that the tables are as of.
-    folded: Option<Position>,
-    /// Reading the log failed half way: what is known is of no use.
-    broken: bool,
-    /// Compares keys where only the database can.
-    reader: S::Reader,
-}
-
-pub(super) struct Table<S: System> {
-    pub(super) info: TableInfo,
-    pub(super) chunks: Vec<Chunk<S>>,
-    pub(super) folded: Folded,
-    next_chunk: usize,
-}
-
-pub(super) struct Chunk<S: System> {
-    pub(super) range: KeyRange,
-    pub(super) seen: Seen<S::Mark, S::Sight>,
-    draft: Draft,
-    next_frame: usize,
-}
-
-impl<S: System> Scan<S> {
+impl<S: System> CaptureScan<S> {
     /// A scan that is not open yet.
     pub(crate) fn new(
         make: impl FnOnce(&SourceContext) -> Result<S> + Send + 'static,
         settings: CaptureSettings,
     ) -> Self {
-        Self { make: Some(Box::new(make)), take_back: None, settings, folder: None, work: None }
+        let choose: ChooseReading = Arc::new(|_| Reading::Rows);
+        Self { make: Some(Box::new(make)), choose, take_back: None, settings, folder: None, work: None }
     }
 
     /// What the system made at the server for this scan is taken back when it is closed.
@@ -117,14 +75,25 @@ impl<S: System> Scan<S> {
     }
 }
 
-impl<S: System> Drop for Scan<S> {
+impl<S: System> Drop for CaptureScan<S> {
     fn drop(&mut self) {
         self.forget_folder();
     }
 }
 
+impl<S: System> Scan for CaptureScan<S> {
+    fn choose(&mut self, choose: ChooseReading) {
+        self.choose = choose;
+    }
+
+    fn checksums(&self) -> Vec<TableChecksum> {
+        let tables = self.work.iter().filter(|work| work.folded.is_some()).flat_map(|work| &work.tables);
+        tables.filter_map(|table| Some(table.sums.as_ref()?.result(&table.info.relation))).collect()
+    }
+}
+
 #[async_trait]
-impl<S: System> Source for Scan<S> {
+impl<S: System> Source for CaptureScan<S> {
     async fn open(&mut self, context: &SourceContext, _: Option<&Position>) -> Result<()> {
         let make = self.make.take().ok_or_else(|| Error::bug("a scan is opened once"))?;
         let folder = std::env::temp_dir().join(format!("aqueduct-scan-{}", uuid::Uuid::new_v4()));
@@ -132,7 +101,7 @@ impl<S: System> Source for Scan<S> {
         let mut system = make(context)?;
         system.connect().await?;
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(&folder));
-        self.work = Some(Work::open(system, Journal::new(disk), self.settings.chunk_rows).await?);
+        self.work = Some(Past::open(system, Journal::new(disk), self.settings.chunk_rows, &self.choose).await?);
         Ok(())
     }
 
@@ -167,185 +136,4 @@ impl<S: System> Source for Scan<S> {
             None => closed,
         }
     }
-}
-
-impl<S: System> Work<S> {
-    async fn open(mut system: S, journal: Journal, chunk_rows: usize) -> Result<Self> {
-        let (infos, begin) = described(&mut system).await?;
-        let mut work = Self {
-            reader: system.reader().await?,
-            system,
-            journal,
-            high: begin.clone(),
-            at: begin.clone(),
-            begin,
-            tables: Vec::new(),
-            next_table: 0,
-            out: VecDeque::new(),
-            folded: None,
-            broken: false,
-        };
-        let relations: Vec<_> = infos.iter().map(|info| info.relation.clone()).collect();
-        // From here on, so that the log is kept until it is read.
-        work.system.start(&work.begin, &relations).await?;
-        let mut number = 0;
-        for info in infos {
-            let mut table = Table { info, chunks: Vec::new(), folded: Folded::default(), next_chunk: 0 };
-            let mut after: Option<Key> = None;
-            loop {
-                let relation = table.info.relation.clone();
-                let up_to = match relation.key().is_empty() {
-                    true => None,
-                    false => work.reader.next_edge(&relation, after.as_ref(), chunk_rows).await?,
-                };
-                let range = KeyRange { after, up_to: up_to.clone() };
-                number += 1;
-                let chunk = work.read(number, &table, range).await?;
-                if work.system.reached(&chunk.seen.high, &work.high) {
-                    work.high = chunk.seen.high.clone();
-                }
-                table.chunks.push(chunk);
-                after = up_to;
-                if after.is_none() {
-                    break;
-                }
-            }
-            work.tables.push(table);
-        }
-        Ok(work)
-    }
-
-    async fn read(&mut self, number: u64, table: &Table<S>, range: KeyRange) -> Result<Chunk<S>> {
-        let job: Job<S> = Job {
-            chunk: number,
-            relation: table.info.relation.clone(),
-            range: range.clone(),
-            streamed: self.begin.clone(),
-            delay: Duration::ZERO,
-            journal: self.journal.clone(),
-        };
-        let reader = self.system.reader().await?;
-        let Done { reader: _, result, .. } = job.run(std::mem::replace(&mut self.reader, reader)).await;
-        let (seen, draft) = result?;
-        Ok(Chunk { range, seen, draft, next_frame: 0 })
-    }
-
-    /// Reads the log up to the cut, and keeps what the chunks do not show.
-    async fn fold(&mut self, cut: &State<S::Mark>, bad: &mut BadRows) -> Result<()> {
-        if self.broken {
-            return Err(Error::new(ErrorKind::Unavailable, "an earlier try to compute the tables failed half way")
-                .with_hint("verify again"));
-        }
-        if !self.system.reached(&cut.log, &self.high) {
-            return Err(Error::new(ErrorKind::Unavailable, "the target has not come to where the source was read yet")
-                .with_hint("let the flow run, and verify again"));
-        }
-        for table in &self.tables {
-            // A table that is half read, or not at all, has no state that could be compared.
-            let name = table.info.relation.name();
-            let phase = cut.tables.get(name).map(|table| &table.phase);
-            if matches!(phase, None | Some(Phase::Snapshot { .. } | Phase::CatchUp { .. })) {
-                return Err(Error::new(ErrorKind::Unavailable, format!("the flow has not read all of {name} yet"))
-                    .with_hint("verify again once it has"));
-            }
-        }
-        self.broken = true;
-        while !self.system.reached(&self.at, &cut.log) {
-            let budget = LogBudget {
-                max_rows: LOG_ROWS,
-                max_bytes: LOG_BYTES,
-                max_wait: WAIT,
-                single: true,
-                until: Some(cut.log.clone()),
-            };
-            match self.system.next(&budget, bad).await? {
-                LogItem::Quiet(mark) => self.at = mark,
-                LogItem::Rows { batches, transaction, boundary } => {
-                    for batch in batches {
-                        self.take(&batch, &transaction).await?;
-                    }
-                    self.at = boundary.unwrap_or_else(|| self.at.clone());
-                }
-                LogItem::Schema { change, .. } => return Err(changed(change.relation.name())),
-                LogItem::Failed { error, .. } => return Err(error),
-            }
-        }
-        self.tables.retain(|table| {
-            let phase = cut.tables.get(table.info.relation.name()).map(|table| &table.phase);
-            !matches!(phase, Some(Phase::Parked { .. } | Phase::Failed { .. }))
-        });
-        self.broken = false;
-        Ok(())
-    }
-
-    /// Begins with the first table again.
-    fn rewind(&mut self) {
-        self.next_table = 0;
-        self.out.clear();
-        for table in &mut self.tables {
-            table.next_chunk = 0;
-            table.chunks.iter_mut().for_each(|chunk| chunk.next_frame = 0);
-        }
-    }
-
-    async fn take(&mut self, batch: &Batch, transaction: &S::Transaction) -> Result<()> {
-        let name = batch.relation().name();
-        let Some(table) = self.tables.iter_mut().find(|table| table.info.relation.name() == name) else {
-            return Ok(());
-        };
-        let native = table.info.native_key_order && sorts_natively(&table.info.relation);
-        let reader = if native { None } else { Some(&mut self.reader) };
-        let chunks = chunks_of(table, batch, reader).await?;
-        fold_in(&self.system, table, batch, transaction, &chunks)
-    }
-
-    /// The next rows of the tables, one after the other.
-    async fn next(&mut self, max_rows: usize) -> Result<Polled> {
-        loop {
-            if let Some(polled) = self.out.pop_front() {
-                return Ok(polled);
-            }
-            let Some(table) = self.tables.get_mut(self.next_table) else {
-                self.rewind();
-                return Ok(Polled::Finished);
-            };
-            let relation = table.info.relation.clone();
-            if table.next_chunk == 0 && table.chunks.first().is_some_and(|chunk| chunk.next_frame == 0) {
-                let announced = with_version(&relation, relation.version())?;
-                self.out.push_back(Polled::Schema(SchemaChange::new(announced, Change::CreateTable)));
-            }
-            let batches = match table.chunks.get_mut(table.next_chunk) {
-                None => {
-                    self.next_table += 1;
-                    table.folded.rest(&relation)?
-                }
-                Some(chunk) => match chunk.draft.frame(chunk.next_frame) {
-                    None => {
-                        table.next_chunk += 1;
-                        chunk.next_frame = 0;
-                        Vec::new()
-                    }
-                    Some(frame) => {
-                        let rows = self.journal.draft_batch(&chunk.draft, frame, &relation).await?;
-                        chunk.next_frame += 1;
-                        vec![table.folded.untouched(&rows)?]
-                    }
-                },
-            };
-            for batch in batches {
-                let mut from = 0;
-                while from < batch.num_rows() {
-                    let rows = max_rows.max(2).min(batch.num_rows() - from);
-                    let rows = rows + usize::from(super::fold::parts_update(&batch, from + rows));
-                    self.out.push_back(Polled::Batch(batch.slice(from, rows)));
-                    from += rows;
-                }
-            }
-        }
-    }
-}
-
-fn changed(name: &RelationName) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("{name} changed its columns while it was compared"))
-        .with_hint("verify again")
 }

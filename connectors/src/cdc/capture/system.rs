@@ -8,7 +8,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aqueduct_model::{BadRow, BadRows, Batch, Error, ErrorKind, Relation, RelationName, Result, SchemaChange};
+use aqueduct_model::{
+    BadRow, BadRows, Batch, Checksum, Error, ErrorKind, Relation, RelationName, Result, SchemaChange,
+};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -87,6 +89,9 @@ pub(crate) struct Seen<M, S> {
     /// [`Shown::Yes`] or [`Shown::Unknown`] any more.
     pub high: M,
 }
+
+/// The checksum of a chunk, and when it was made.
+pub(crate) type Summed<M, S> = (Seen<M, S>, Checksum);
 
 /// How much [`System::next`] may collect.
 #[derive(Debug, Clone)]
@@ -236,6 +241,17 @@ pub(crate) trait TableReader: Send + 'static {
         streamed: &Self::Mark,
         rows: &mut dyn RowSink,
     ) -> Result<Seen<Self::Mark, Self::Sight>>;
+
+    /// As [`TableReader::read_chunk`], but the rows are summed up by the server (see `row_checksum`) and stay there.
+    /// `None` when it cannot do so with this table.
+    async fn sum_chunk(
+        &mut self,
+        _table: &Relation,
+        _range: &KeyRange,
+        _streamed: &Self::Mark,
+    ) -> Result<Option<Summed<Self::Mark, Self::Sight>>> {
+        Ok(None)
+    }
 
     /// For each row of `keys`: is it at most `edge`, in the database's own order? Asked for few rows at a time.
     async fn is_at_most(&mut self, table: &Relation, keys: &RecordBatch, edge: &Key) -> Result<Vec<bool>>;

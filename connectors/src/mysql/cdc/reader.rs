@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aqueduct_model::{Error, ErrorKind, Relation, Result};
+use aqueduct_model::{Checksum, Error, ErrorKind, Relation, Result};
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{FieldRef, Schema};
 use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row, Value};
+use mysql_async::{Conn, Params, Row, Value};
 use tokio::time::Instant;
 
 use super::end::{log_end, settled_end, snapshot_place};
 use super::mark::{Gtids, LogPlace, MysqlMark, Sight};
 use super::order::at_most_query;
-use crate::cdc::capture::{Key, KeyRange, RowSink, Seen, TableReader};
+use crate::cdc::capture::{Key, KeyRange, RowSink, Seen, Summed, TableReader};
+use crate::mysql::column_type::{SOURCE_CHARSET, SOURCE_TYPE};
 use crate::mysql::connection::Explain;
-use crate::mysql::rows::{Rows, ZeroDates, beside, order_by, select_list, table_name};
+use crate::mysql::row_text;
+use crate::mysql::rows::{Rows, ZeroDates, beside, order_by, quoted, select_list, table_name};
 use crate::mysql::server::Server;
 use crate::mysql::table;
+use crate::row_checksum::CellText;
 use crate::sql_input::{ReadLimits, Side};
 
 /// How long the tables may lag behind the log that was streamed.
@@ -36,6 +39,13 @@ pub(crate) struct MysqlReader {
     connection: Conn,
     server: Arc<Server>,
     zero_dates: ZeroDates,
+}
+
+/// What is asked for of a range.
+enum Wanted<'a> {
+    Rows(&'a mut dyn RowSink),
+    /// The sum of the rows whose texts are made so.
+    Checksum(&'a [String], &'a mut Checksum),
 }
 
 /// A snapshot that was begun, and what it shows.
@@ -131,7 +141,7 @@ impl MysqlReader {
         self.connection.query_drop("ROLLBACK").await.doing(|| doing().to_owned())
     }
 
-    async fn read(&mut self, table: &Arc<Relation>, range: &KeyRange, sink: &mut dyn RowSink) -> Result<()> {
+    async fn read(&mut self, table: &Arc<Relation>, range: &KeyRange, wanted: &mut Wanted<'_>) -> Result<()> {
         let mut params = Vec::new();
         let mut conditions = Vec::new();
         for (side, edge) in [(Side::Above, &range.after), (Side::UpTo, &range.up_to)] {
@@ -141,7 +151,17 @@ impl MysqlReader {
         }
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        let sql = format!("SELECT {} FROM {}{condition}", select_list(table), table_name(table.name()));
+        let from = format!("FROM {}{condition}", table_name(table.name()));
+        let sink = match wanted {
+            Wanted::Rows(sink) => sink,
+            Wanted::Checksum(cells, checksum) => {
+                let (sql, doing) = (row_text::query(cells, &from), || format!("summing {} up", table.name()));
+                let params = if params.is_empty() { Params::Empty } else { Params::Positional(params) };
+                **checksum = row_text::answer(self.connection.exec_first(sql, params).await.doing(doing)?)?;
+                return Ok(());
+            }
+        };
+        let sql = format!("SELECT {} {from}", select_list(table));
         let mut rows = Rows::start(&mut self.connection, &sql, params, table, self.zero_dates).await?;
         while let Some(block) = rows.next(&mut self.connection, BLOCK).await? {
             fail::fail_point!("snap.mid_rows");
@@ -160,10 +180,10 @@ impl MysqlReader {
         table: &Arc<Relation>,
         range: &KeyRange,
         streamed: &MysqlMark,
-        rows: &mut dyn RowSink,
+        wanted: &mut Wanted<'_>,
     ) -> Result<Moment> {
         let moment = self.begin(streamed).await?;
-        if let Err(error) = self.read(table, range, rows).await {
+        if let Err(error) = self.read(table, range, wanted).await {
             let is_changed = error.to_string().ends_with(&format!("(error {TABLE_CHANGED})"));
             return Err(if is_changed { changed(table) } else { error });
         }
@@ -172,6 +192,38 @@ impl MysqlReader {
         }
         // A table without transactions is read as it is while it is read, whatever the snapshot.
         Ok(Moment { no_from: log_end(&mut self.connection, &self.server).await?, ..moment })
+    }
+
+    /// Reads a range in a snapshot, and says what that shows.
+    async fn chunk(
+        &mut self,
+        table: &Relation,
+        range: &KeyRange,
+        streamed: &MysqlMark,
+        mut wanted: Wanted<'_>,
+    ) -> Result<Seen<MysqlMark, Sight>> {
+        let table = Arc::new(table.clone());
+        let moment = self.read_at_one_moment(&table, range, streamed, &mut wanted).await;
+        // Also after an error: the open transaction would keep DDL on the table waiting.
+        let ended = self.end_snapshot().await;
+        let moment = moment?;
+        ended?;
+        fail::fail_point!("snap.high");
+        let server = self.server.identity();
+        let high = MysqlMark {
+            server: server.clone(),
+            place: moment.no_from.clone(),
+            gtids: moment.maybe.clone(),
+            prepared: Vec::new(),
+        };
+        let sight = Sight {
+            server,
+            yes_before: moment.yes_before,
+            no_from: moment.no_from,
+            committed: moment.committed,
+            maybe: moment.maybe,
+        };
+        Ok(Seen { sight, high })
     }
 
     /// Compares the table with what it was asked as. No DDL can come in between: our transaction has read the table.
@@ -228,28 +280,19 @@ impl TableReader for MysqlReader {
         streamed: &MysqlMark,
         rows: &mut dyn RowSink,
     ) -> Result<Seen<MysqlMark, Sight>> {
-        let table = Arc::new(table.clone());
-        let moment = self.read_at_one_moment(&table, range, streamed, rows).await;
-        // Also after an error: the open transaction would keep DDL on the table waiting.
-        let ended = self.end_snapshot().await;
-        let moment = moment?;
-        ended?;
-        fail::fail_point!("snap.high");
-        let server = self.server.identity();
-        let high = MysqlMark {
-            server: server.clone(),
-            place: moment.no_from.clone(),
-            gtids: moment.maybe.clone(),
-            prepared: Vec::new(),
-        };
-        let sight = Sight {
-            server,
-            yes_before: moment.yes_before,
-            no_from: moment.no_from,
-            committed: moment.committed,
-            maybe: moment.maybe,
-        };
-        Ok(Seen { sight, high })
+        self.chunk(table, range, streamed, Wanted::Rows(rows)).await
+    }
+
+    async fn sum_chunk(
+        &mut self,
+        table: &Relation,
+        range: &KeyRange,
+        streamed: &MysqlMark,
+    ) -> Result<Option<Summed<MysqlMark, Sight>>> {
+        let Some(cells) = cells(table) else { return Ok(None) };
+        let mut checksum = Checksum::default();
+        let seen = self.chunk(table, range, streamed, Wanted::Checksum(&cells, &mut checksum)).await?;
+        Ok(Some((seen, checksum)))
     }
 
     async fn is_at_most(&mut self, table: &Relation, keys: &RecordBatch, edge: &Key) -> Result<Vec<bool>> {
@@ -267,6 +310,16 @@ impl TableReader for MysqlReader {
         }
         Ok(verdicts)
     }
+}
+
+/// What makes the text of a row, column by column; `None` where this server's texts are not those of others.
+fn cells(table: &Relation) -> Option<Vec<String>> {
+    let cell = |field: &FieldRef| {
+        let stored = field.metadata().get(SOURCE_TYPE)?;
+        let is_utf8mb4 = field.metadata().get(SOURCE_CHARSET).is_some_and(|charset| charset == "utf8mb4");
+        row_text::cell(&quoted(field.name()), CellText::of(field)?, stored, is_utf8mb4)
+    };
+    table.columns().fields().iter().map(cell).collect()
 }
 
 /// The table's key columns as a relation of their own.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqueduct_model::{Error, ErrorKind, Inspect, RelationName, Result, SinkContext, View};
+use aqueduct_model::{Checksum, Error, ErrorKind, Inspect, Relation, RelationName, Result, SinkContext, View};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -16,7 +16,12 @@ use super::statements::read;
 use super::target::MySqlTarget;
 use crate::mysql::address::Address;
 use crate::mysql::connection::Explain;
-use crate::sql_target::{Dialect, Mode, WrittenTable, live_rows, quote_ident, recorded, written_tables};
+use crate::mysql::row_text;
+use crate::row_checksum::cell_texts;
+use crate::sql_target::{
+    Dialect, Mode, SummedColumn, TargetColumn, WrittenTable, live_rows, quote_ident, read_columns, recorded,
+    summed_columns, written_tables,
+};
 
 /// Rows per batch.
 const PAGE_ROWS: usize = 8_192;
@@ -29,6 +34,8 @@ pub(super) struct MySqlInspect {
     mode: Mode,
     connection: Option<Conn>,
     tables: Vec<WrittenTable>,
+    /// By table: its columns as the target has them.
+    stored: Vec<Vec<TargetColumn>>,
     scan: Option<Scan>,
 }
 
@@ -41,7 +48,7 @@ struct Scan {
 impl MySqlInspect {
     /// Connects once it is opened.
     pub fn new(address: Address, mode: Mode) -> Self {
-        Self { address, mode, connection: None, tables: Vec::new(), scan: None }
+        Self { address, mode, connection: None, tables: Vec::new(), stored: Vec::new(), scan: None }
     }
 
     /// Ends a scan, and takes its connection back.
@@ -67,11 +74,12 @@ impl Inspect for MySqlInspect {
             target.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT", &[])?;
             let cut = recorded(&mut target, &context)?.map(|recorded| recorded.cut);
             let tables = written_tables(&mut target, &context)?;
-            Ok::<_, Error>((target.into_connection(), cut, tables))
+            let stored = tables.iter().map(|table| read_columns(&mut target, &table.table)).collect::<Result<_>>()?;
+            Ok::<_, Error>((target.into_connection(), cut, tables, stored))
         });
-        let (connection, cut, tables) =
+        let (connection, cut, tables, stored) =
             read.await.map_err(|error| Error::bug("reading the target's bookkeeping failed").with_source(error))??;
-        self.tables = tables;
+        (self.tables, self.stored) = (tables, stored);
         self.connection = Some(connection);
         Ok(View { cut, tables: self.tables.iter().map(|table| Arc::clone(&table.relation)).collect() })
     }
@@ -106,6 +114,31 @@ impl Inspect for MySqlInspect {
         self.end().await?;
         Ok(None)
     }
+
+    fn can_sum_up(&self, table: &Relation) -> bool {
+        cell_texts(table).is_some()
+    }
+
+    async fn checksum(&mut self, table: &Relation) -> Result<Option<Checksum>> {
+        self.end().await?;
+        let mut written = self.tables.iter().zip(&self.stored);
+        let found = written.find(|(written, _)| written.relation.name() == table.name());
+        let (Some((written, stored)), Some(connection)) = (found, &mut self.connection) else { return Ok(None) };
+        let Some(columns) = summed_columns(Dialect::MySql, written, stored, table) else { return Ok(None) };
+        let Some(cells) = columns.iter().map(cell).collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let mut behind = format!("FROM {}", quote_ident(Dialect::MySql, &written.table)?);
+        if let Some(condition) = live_rows(Dialect::MySql, self.mode)? {
+            behind.push_str(&format!(" WHERE {condition}"));
+        }
+        let row = connection.query_first(row_text::query(&cells, &behind)).await;
+        row_text::answer(row.doing(|| "summing the target up".to_owned())?).map(Some)
+    }
+}
+
+/// What makes a stored column's text; `None` where it is of a type that the text is not made from.
+fn cell(column: &SummedColumn<'_>) -> Option<String> {
+    let is_utf8mb4 = column.stored.collation.as_ref().is_some_and(|collation| collation.starts_with("utf8mb4_"));
+    row_text::cell(&column.name, column.text, &column.stored.sql, is_utf8mb4)
 }
 
 /// Reads a query's rows until its end, or until nobody wants them any more.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aqueduct_model::{Error, ErrorKind, Relation, RelationName, Result};
+use aqueduct_model::{Checksum, Error, ErrorKind, Relation, RelationName, Result};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
@@ -13,10 +13,11 @@ use super::mark::{Lsn, PostgresMark};
 use super::retention::write_out;
 use super::settings::Settings;
 use super::sight::{Sight, Unsettled};
-use crate::cdc::capture::{Key, KeyRange, RowSink, Seen, TableReader};
+use crate::cdc::capture::{Key, KeyRange, RowSink, Seen, Summed, TableReader};
 use crate::postgres::connection::{Purpose, Session, connect};
 use crate::postgres::copy::{CopyRows, Select, beside, literals, order_by, read_rows, table_name};
 use crate::postgres::error::failed;
+use crate::postgres::row_text;
 use crate::sql_input::{ReadLimits, Side};
 
 /// What is read of a chunk before it is handed on.
@@ -157,6 +158,22 @@ impl ChunkReader {
         Ok(())
     }
 
+    async fn checksum(&self, table: &Relation, origin: &Origin, range: &KeyRange) -> Result<Option<Checksum>> {
+        let select = Select::plan(&self.session, &origin.from, table).await?;
+        let Some(sql) = select.checksum_sql(table) else { return Ok(None) };
+        let sql = format!("{sql}{}", origin.condition(table, range)?);
+        let doing = |error| failed(&format!("cannot sum {} up", table.name()), error);
+        row_text::answer(&self.session.query_one(&sql, &[]).await.map_err(doing)?)
+    }
+
+    /// Where the chunk that was read at a place begins to be known.
+    async fn seen(&self, sight: Sight, high: Lsn) -> Result<Seen<PostgresMark, Sight>> {
+        if let Some(nudge) = &self.nudge {
+            write_out(nudge, high).await?;
+        }
+        Ok(Seen { sight, high: self.log.at(high) })
+    }
+
     /// Ends the transaction, whatever became of it.
     async fn end<T>(&self, result: Result<T>) -> Result<T> {
         let ended = self.session.batch_execute("ROLLBACK").await;
@@ -206,10 +223,22 @@ impl TableReader for ChunkReader {
         let (sight, high) = self.begin().await?;
         let read = self.rows(&table, &origin, range, rows).await;
         self.end(read).await?;
-        if let Some(nudge) = &self.nudge {
-            write_out(nudge, high).await?;
+        self.seen(sight, high).await
+    }
+
+    async fn sum_chunk(
+        &mut self,
+        table: &Relation,
+        range: &KeyRange,
+        _streamed: &PostgresMark,
+    ) -> Result<Option<Summed<PostgresMark, Sight>>> {
+        let origin = self.origins.get(table.name())?;
+        let (sight, high) = self.begin().await?;
+        let summed = self.checksum(table, &origin, range).await;
+        match self.end(summed).await? {
+            Some(checksum) => Ok(Some((self.seen(sight, high).await?, checksum))),
+            None => Ok(None),
         }
-        Ok(Seen { sight, high: self.log.at(high) })
     }
 
     async fn is_at_most(&mut self, table: &Relation, keys: &RecordBatch, edge: &Key) -> Result<Vec<bool>> {

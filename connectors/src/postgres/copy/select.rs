@@ -8,6 +8,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{Kind, Type};
 
 use crate::postgres::error::failed;
+use crate::postgres::row_text;
+use crate::row_checksum::cell_texts;
 
 /// A name between quotes.
 pub(crate) fn quoted(name: &str) -> String {
@@ -27,6 +29,8 @@ pub(crate) fn table_name(name: &RelationName) -> String {
 pub(crate) struct Select {
     /// Behind SELECT.
     list: String,
+    /// Each column by itself, without a name; labels as texts.
+    expressions: Vec<String>,
     /// Behind FROM.
     from: String,
 }
@@ -43,7 +47,7 @@ impl Select {
         let statement = client.prepare(&sql).await.map_err(|error| failed(&doing, error))?;
         let types: Vec<&Type> = statement.columns().iter().map(|column| column.type_()).collect();
         let outputs = output_functions(client, &types, &doing).await?;
-        let mut list = Vec::with_capacity(names.len());
+        let (mut list, mut expressions) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
         for ((i, field), (name, column)) in relation.columns().fields().iter().enumerate().zip(names.iter().zip(&types))
         {
             if !is_decoded(field.data_type(), column) {
@@ -52,16 +56,30 @@ impl Select {
             }
             match as_text(field, name, column, &outputs) {
                 // A result column that is called like a column of the table would be what ORDER BY means.
-                Some(text) => list.push(format!("{text} AS {}", quoted(&unused_name(relation, i)))),
-                None => list.push(name.clone()),
+                Some(text) => {
+                    list.push(format!("{text} AS {}", quoted(&unused_name(relation, i))));
+                    expressions.push(text);
+                }
+                None => {
+                    list.push(name.clone());
+                    let is_enum = matches!(column.kind(), Kind::Enum(_));
+                    expressions.push(if is_enum { format!("{name}::text") } else { name.clone() });
+                }
             }
         }
-        Ok(Self { list: list.join(","), from: from.to_owned() })
+        Ok(Self { list: list.join(","), expressions, from: from.to_owned() })
     }
 
     /// `SELECT … FROM …`, to be followed by WHERE, ORDER BY, LIMIT.
     pub(crate) fn sql(&self) -> String {
         format!("SELECT {} FROM {}", self.list, self.from)
+    }
+
+    /// Sums the rows up, as `SELECT … FROM …`; `None` where their texts are not those of other systems.
+    pub(crate) fn checksum_sql(&self, relation: &Relation) -> Option<String> {
+        let texts = cell_texts(relation)?;
+        let cells = self.expressions.iter().zip(texts).map(|(expression, text)| row_text::cell(expression, text));
+        Some(row_text::query(&cells.collect::<Option<Vec<_>>>()?, &format!("FROM {}", self.from)))
     }
 }
 

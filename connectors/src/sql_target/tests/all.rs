@@ -93,6 +93,18 @@ const FAULTS: &[(&str, Body)] = {
     ]
 };
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+const CHECKSUMS: &[(&str, Body)] = {
+    use super::checksums;
+    &[
+        ("checksums_are_those_of_the_rows", checksums::checksums_are_those_of_the_rows),
+        ("checksums_show_what_changed", checksums::checksums_show_what_changed),
+    ]
+};
+
+#[cfg(not(any(feature = "mysql", feature = "postgres")))]
+const CHECKSUMS: &[(&str, Body)] = &[];
+
 #[cfg(not(feature = "failpoints"))]
 const FAULTS: &[(&str, Body)] = &[];
 
@@ -100,7 +112,7 @@ const FAULTS: &[(&str, Body)] = &[];
 /// failed; why they did is above it.
 pub(crate) fn check(kit: &Kit, more: &[(&str, Body)]) {
     let wanted = std::env::var("AQUEDUCT_BODY").ok();
-    let bodies: Vec<_> = [BODIES, FAULTS, more]
+    let bodies: Vec<_> = [BODIES, CHECKSUMS, FAULTS, more]
         .into_iter()
         .flatten()
         .filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| name.contains(wanted.as_str())))

@@ -2,6 +2,8 @@
 
 mod all;
 mod basics;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod checksums;
 mod conformance;
 mod evolution;
 mod modes;

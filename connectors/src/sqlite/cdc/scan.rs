@@ -83,6 +83,8 @@ impl Source for Scan {
     }
 }
 
+impl aqueduct_model::Scan for Scan {}
+
 impl Work {
     fn plan(connection: &Connection, names: &Names, settings: &Settings, until: Option<State>) -> Result<Self> {
         let mut work = Self {

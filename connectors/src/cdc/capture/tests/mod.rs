@@ -1,5 +1,6 @@
 //! The capture over a database in memory.
 
+mod past;
 mod rejoin;
 mod simulation;
 mod system;

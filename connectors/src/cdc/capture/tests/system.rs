@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqueduct_model::{BadRows, Batch, Change, Error, ErrorKind, Op, Relation, Result, SchemaChange};
+use aqueduct_model::{BadRows, Batch, Change, Checksum, Error, ErrorKind, Op, Relation, Result, SchemaChange};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt8Array};
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::world::{Ddl, Row, Shared, is_backfilled, relation};
 use crate::cdc::capture::{
-    Key, KeyRange, LogBudget, LogItem, RowSink, Seen, Shown, System, TableInfo, TableReader, is_wanted,
+    Key, KeyRange, LogBudget, LogItem, RowSink, Seen, Shown, Summed, System, TableInfo, TableReader, is_wanted,
 };
+use crate::row_checksum::{cell_texts, digests};
 
 pub(super) struct FakeSystem {
     world: Shared,
@@ -59,7 +60,7 @@ fn lost(from: usize, purged: usize) -> Error {
 }
 
 /// Rows of a relation: further columns hold their number where they were filled in, and null otherwise.
-fn rows(relation: &Relation, rows: &[Row]) -> RecordBatch {
+pub(super) fn rows(relation: &Relation, rows: &[Row]) -> RecordBatch {
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0))),
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
@@ -288,6 +289,21 @@ impl TableReader for FakeReader {
         }
         self.world.step("reader.done").await;
         Ok(Seen { sight: Sight { from, to }, high: to })
+    }
+
+    async fn sum_chunk(
+        &mut self,
+        table: &Relation,
+        range: &KeyRange,
+        streamed: &usize,
+    ) -> Result<Option<Summed<usize, Sight>>> {
+        let Some(texts) = cell_texts(table) else { return Ok(None) };
+        let (mut rows, mut checksum): (Vec<RecordBatch>, _) = (Vec::new(), Checksum::default());
+        let seen = self.read_chunk(table, range, streamed, &mut rows).await?;
+        for rows in &rows {
+            digests(&texts, rows)?.into_iter().for_each(|digest| checksum.add(digest));
+        }
+        Ok(Some((seen, checksum)))
     }
 
     async fn is_at_most(&mut self, table: &Relation, keys: &RecordBatch, edge: &Key) -> Result<Vec<bool>> {

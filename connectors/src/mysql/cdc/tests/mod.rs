@@ -7,6 +7,7 @@ mod images;
 mod login;
 mod lost;
 mod rows;
+mod texts;
 mod transactions;
 
 use std::sync::Arc;

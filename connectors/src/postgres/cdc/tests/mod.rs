@@ -7,6 +7,7 @@ mod preflight;
 mod resume;
 mod rows;
 mod slots;
+mod texts;
 mod transactions;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ mod plain_datafusion;
 mod read_tables;
 mod startup;
 mod stream_changes;
+mod totals;
 mod usage;
 
 use figure::Figure;
@@ -25,7 +26,7 @@ use figure::Figure;
 /// A name, and what measures it.
 type Measure = (&'static str, fn() -> Vec<Figure>);
 
-const MEASURES: [Measure; 10] = [
+const MEASURES: [Measure; 11] = [
     ("chain", chain::measure),
     ("checkpoints", checkpoints::measure),
     ("csv_to_parquet", csv_to_parquet::measure),
@@ -34,6 +35,7 @@ const MEASURES: [Measure; 10] = [
     ("stream_changes", stream_changes::measure),
     ("latency", latency::measure),
     ("bounded_memory", bounded_memory::measure),
+    ("totals", totals::measure),
     ("startup", startup::measure),
     ("backpressure", backpressure::measure),
 ];

@@ -116,7 +116,7 @@ pub const CASES: &[Row] = &[
     (98, "the network cut anywhere", &[M, Y, P]),
     (99, "a blocked target does not time the source out", &[P]),
     (100, "a slow target", &[M]),
-    (101, "many tables: 2,000, of PostgreSQL 500", &[M, P]),
+    (101, "many tables: 2,000, of PostgreSQL 1,000", &[M, P]),
     (102, "patterns with odd names, the same table in two schemas", &[M, P]),
     (103, "reading from a replica", &[M]),
     (104, "clocks and time zones", &[M, Y, P]),

@@ -1,4 +1,4 @@
-//! The plugins that this program ships: the only place that knows both connectors and operators.
+//! The plugins that this program ships: the only place that knows connectors, operators and the engine's own.
 
 use aqueduct_model::{Catalogue, Result};
 
@@ -7,5 +7,7 @@ use aqueduct_model::{Catalogue, Result};
 /// # Errors
 /// `Bug` when two of them share a name.
 pub fn catalogue() -> Result<Catalogue> {
-    Catalogue::new(aqueduct_connectors::ENTRIES.iter().chain(aqueduct_operators::ENTRIES).copied())
+    let entries =
+        aqueduct_connectors::ENTRIES.iter().chain(aqueduct_operators::ENTRIES).chain(aqueduct_engine::ENTRIES);
+    Catalogue::new(entries.copied())
 }

@@ -130,3 +130,51 @@ fn cdc_aggregate() {
     eventually("the order in its new region", LIMIT, || holds("north 2 200 80"));
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// A folder with all files of an example in it.
+fn whole_example(name: &str) -> Work {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let work = Work::new();
+    for entry in std::fs::read_dir(folder).expect("the example") {
+        let path = entry.expect("a file").path();
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        work.write(&file, std::fs::read(&path).expect("a file of the example"));
+    }
+    work
+}
+
+/// Runs what the page says, up to the program itself.
+fn shop_of(work: &Work) {
+    let page = std::fs::read_to_string(work.file("README.md")).expect("the page");
+    let sql = page.split('"').nth(1).expect("statements that make the shop");
+    rusqlite::Connection::open(work.file("shop.db")).expect("a database").execute_batch(sql).expect("a shop");
+}
+
+#[test]
+fn subflow_per_day() {
+    let work = whole_example("subflow_per_day");
+    shop_of(&work);
+    let killed = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+    eventually("some days", LIMIT, || {
+        std::fs::read_dir(work.file("state/subflow_per_day/runs/load")).is_ok_and(|days| days.count() > 3)
+    });
+    killed.kill();
+    work.aqueduct(&["run", "flow.yaml", "--state", "state", "--progress", "none"]).ok();
+    let rows = |sql: &str| lite(&work.file("report.db"), sql).expect("the report");
+    let texts = |sql: &str| rows(sql).into_iter().flatten().flatten().collect::<Vec<_>>().join(" ");
+    assert_eq!(texts("SELECT * FROM days ORDER BY day"), "2026-01-02 2 200 2026-01-31 1 7");
+    assert_eq!(texts("SELECT count(*), sum(amount) FROM orders_of_days"), "3 207");
+    assert_eq!(texts("SELECT count(*), count(DISTINCT day), min(_status), max(_status) FROM load_runs"), "31 31 ok ok");
+}
+
+#[test]
+fn for_each_table() {
+    let work = whole_example("for_each_table");
+    shop_of(&work);
+    let run =
+        ["run", "flow.yaml", "--state", "state", "--progress", "none", "--param", "tables=orders,nothing,customers"];
+    let shown = work.aqueduct(&run).ok().stdout;
+    assert!(shown.contains("nothing") && shown.contains("failed"), "{shown}");
+    let rows = |sql: &str| lite(&work.file("copy.db"), sql).expect("the copy");
+    assert_eq!((rows("SELECT * FROM orders").len(), rows("SELECT * FROM customers").len()), (1, 1));
+}

@@ -15,6 +15,7 @@ mod plugin_catalogue;
 mod receipts;
 mod restart_policy;
 mod setup_page;
+mod sub_flows;
 mod tidy;
 mod torture;
 mod totals;

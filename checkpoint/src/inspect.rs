@@ -122,6 +122,11 @@ pub fn reset(folder: &Path) -> Result<Token> {
     require_journal(folder)?;
     let kind = if folder.join("store.redb").exists() { StoreKind::Redb } else { StoreKind::Sled };
     let (mut store, _) = recover(folder, &kind.into(), Purpose::Reset)?;
+    // What the flow's tasks ran is run again: forgotten first, for after a crash in between a person asks again.
+    match std::fs::remove_dir_all(folder.join("runs")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk_error("clear", folder, error)),
+        _ => {}
+    }
     let token = store.next_token()?;
     store.log(&Record { epoch: store.newest.next(), token, reset: true, ..Record::default() })?;
     Ok(token)

@@ -1,9 +1,10 @@
 //! What the planner hands to the runtime: a flow that was checked and can be built without surprises.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aqueduct_model::{BadRowPolicy, Delivery, PluginEntry, Properties};
+use aqueduct_model::{BadRowPolicy, Delivery, PluginEntry, PluginKind, Properties};
 use serde_json::Value;
 
 use crate::receipts::ReceiptKind;
@@ -13,6 +14,10 @@ use crate::receipts::ReceiptKind;
 pub struct Plan {
     /// The flow's name: letters, digits, `_`, `-` and `.`.
     pub flow: String,
+    /// The file that it was read from, as it was named: files that it names are found from there.
+    pub file: PathBuf,
+    /// What its parameters are, but for those that are secret.
+    pub params: BTreeMap<String, Value>,
     /// Where its checkpoints, dead letters and control socket live.
     pub state_dir: PathBuf,
     /// What the flow gives end to end; at least what its `delivery` asks for.
@@ -33,6 +38,11 @@ impl Plan {
     /// Where an operator keeps state that is too large for a checkpoint.
     pub fn operator_dir(&self, task: &str) -> PathBuf {
         self.state_dir.join("operators").join(task)
+    }
+
+    /// Where the flows that a task runs have their folders.
+    pub fn runs_dir(&self, task: &str) -> PathBuf {
+        self.state_dir.join("runs").join(task)
     }
 
     /// Where a source keeps what belongs to its checkpoint.
@@ -66,6 +76,16 @@ pub struct PlannedTask {
     pub delay: Duration,
     /// The task must end within this time, if given.
     pub timeout: Option<Duration>,
+}
+
+impl PlannedTask {
+    /// What the task is: a source with an input is an operator, which reads the source once per row.
+    pub fn kind(&self) -> PluginKind {
+        match self.entry.kind() {
+            PluginKind::Source if !self.inputs.is_empty() => PluginKind::Operator,
+            kind => kind,
+        }
+    }
 }
 
 /// One edge: an output port of an earlier task.

@@ -77,7 +77,10 @@ pub(crate) fn run(entry: PluginEntry, config: &Value, batches: &[Batch]) -> Resu
     block_on(async {
         let inputs = vec!["input".to_owned(), "other".to_owned()];
         operator
-            .open(&OperatorContext { flow: "flow".into(), task: "task".into(), state_dir: None, inputs }, None)
+            .open(
+                &OperatorContext { flow: "flow".into(), task: "task".into(), inputs, ..OperatorContext::default() },
+                None,
+            )
             .await?;
         for batch in batches {
             operator.process(InputPort(0), batch.clone(), &mut out).await?;

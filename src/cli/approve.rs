@@ -24,7 +24,7 @@ pub(super) fn approve(flow: &FlowArguments, table: Option<&str>, log: &Log) -> s
 
 /// The folders of the sources, with their tasks.
 fn folders(plan: &Plan) -> impl Iterator<Item = (&str, PathBuf)> {
-    let sources = plan.tasks.iter().filter(|task| task.entry.kind() == PluginKind::Source);
+    let sources = plan.tasks.iter().filter(|task| task.kind() == PluginKind::Source);
     sources.map(|task| (task.id.as_str(), plan.source_dir(&task.id)))
 }
 

@@ -51,7 +51,7 @@ fn examine(host: &Host, plan: &Plan, task: &PlannedTask) -> Vec<Finding> {
 }
 
 async fn open_source(plan: &Plan, task: &PlannedTask, mut source: Box<dyn aqueduct_model::Source>) -> Result<()> {
-    let context = SourceContext { flow: plan.flow.clone(), task: task.id.clone(), state_dir: None };
+    let context = SourceContext { flow: plan.flow.clone(), task: task.id.clone(), ..SourceContext::default() };
     let opened = source.open(&context, None).await;
     opened.and(source.close().await)
 }

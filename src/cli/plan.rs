@@ -16,8 +16,8 @@ pub(super) fn load(flow: &FlowArguments, log: &Log) -> Result<Planned, Failure> 
 fn load_file(path: &Path, options: &FlowOptions, log: &Log) -> Result<Planned, Failure> {
     let catalogue = crate::catalogue()?;
     let overlay = options.overlay.clone().map(|overlay| overlay.0).unwrap_or_default();
-    let options =
-        PlanOptions { state_root: options.state.clone(), params: options.params.iter().cloned().collect(), overlay };
+    let params = options.params.iter().cloned().collect();
+    let options = PlanOptions { state_root: options.state.clone(), params, overlay, ..PlanOptions::default() };
     let planned = plan_file(path, &catalogue, &options)?;
     log.hide(&planned.secrets);
     if !planned.warnings.0.is_empty() {

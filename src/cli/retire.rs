@@ -22,6 +22,7 @@ pub(super) fn retire(flow: &FlowArguments, log: &Log) -> Result<Exit, Failure> {
             flow: plan.flow.clone(),
             task: task.id.clone(),
             state_dir: Some(plan.source_dir(&task.id)),
+            ..SourceContext::default()
         };
         for done in (task.entry.retire)(&task.config, &context)? {
             println!("{}: {}", task.id, log.redact(&done));

@@ -29,6 +29,7 @@ pub(super) fn run(arguments: &RunArguments, log: &Log) -> Result<Exit, Failure> 
             Some(address) => Some(metrics_page::listen(address).await?),
             None => None,
         };
+        let starter = starter.with_plugins(crate::catalogue()?);
         let flow = starter.start(planned.plan, Arc::new(PlannedPlugins)).await?;
         let control = ControlServer::bind(&state_dir)?;
         let mut helpers = vec![starter.runtime().spawn(control.serve(flow.clone())), stop_on_signals(&starter, &flow)?];

@@ -97,7 +97,7 @@ impl Scratch {
 
     /// The tasks that write.
     pub(super) fn sinks(&self) -> impl Iterator<Item = &PlannedTask> {
-        self.plan.tasks.iter().filter(|task| task.entry.kind() == PluginKind::Sink)
+        self.plan.tasks.iter().filter(|task| task.kind() == PluginKind::Sink)
     }
 
     /// True when everything that was written can be removed.
@@ -118,7 +118,7 @@ fn url_of(task: &PlannedTask) -> Option<&str> {
 /// What is changed in a task's settings.
 fn settings(task: &PlannedTask, options: &Options, folder: &Path) -> Result<Value> {
     let target = options.targets.iter().find(|(id, _)| *id == task.id).map(|(_, url)| url);
-    match task.entry.kind() {
+    match task.kind() {
         PluginKind::Operator => Ok(json!({})),
         // The running flow's own slot, number and log are not to be used by two.
         PluginKind::Source if task.entry.name == "CdcInput" => Ok(match task.config["engine"].as_str() {
@@ -168,7 +168,7 @@ fn plan(
 ) -> std::result::Result<Plan, Failure> {
     let catalogue = crate::catalogue()?;
     let params = options.params.iter().cloned().collect();
-    let plan_options = PlanOptions { state_root: state_root.to_owned(), params, overlay: Map::new() };
+    let plan_options = PlanOptions { state_root: state_root.to_owned(), params, ..PlanOptions::default() };
     let mut document = Document::load(&options.flow).map_err(Failure::Flow)?;
     document.lay_over(overlay);
     let env = |name: &str| environment.get(name).cloned().or_else(|| std::env::var(name).ok());

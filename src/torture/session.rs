@@ -246,7 +246,8 @@ impl<'a> Session<'a> {
         let plan = &self.scratch.plan;
         for task in &plan.tasks {
             let state_dir = Some(plan.source_dir(&task.id));
-            let context = SourceContext { flow: plan.flow.clone(), task: task.id.clone(), state_dir };
+            let context =
+                SourceContext { flow: plan.flow.clone(), task: task.id.clone(), state_dir, ..SourceContext::default() };
             (task.entry.retire)(&task.config, &context)?;
         }
         Ok(())

@@ -31,7 +31,7 @@ impl Pass {
     /// `Config` for settings of the sink that cannot be read.
     pub(super) fn by_checksums(plan: &Plan, task: &PlannedTask, options: Options) -> Result<Option<Self>> {
         let [edge] = task.inputs.as_slice() else { return Ok(None) };
-        if options.rows || plan.tasks[edge.task].entry.kind() != PluginKind::Source {
+        if options.rows || plan.tasks[edge.task].kind() != PluginKind::Source {
             return Ok(None);
         }
         let Build::Sink { inspect, .. } = task.entry.build else { return Ok(None) };

@@ -58,7 +58,7 @@ pub(crate) fn verify(plan: &Plan, options: Options) -> Result<Report> {
     let host = Host::new()?;
     let mut report = Report::default();
     let mut any = false;
-    for sink in plan.tasks.iter().filter(|task| task.entry.kind() == PluginKind::Sink) {
+    for sink in plan.tasks.iter().filter(|task| task.kind() == PluginKind::Sink) {
         let (id, plugin) = (&sink.id, sink.entry.name);
         match verify_sink(&host, plan, sink, options)? {
             Some(Compared { tables, unseen, .. }) => {

@@ -74,7 +74,7 @@ fn part_of(plan: &Plan, sink: &str) -> Result<Plan> {
         task.on_bad_row = BadRowPolicy::Drop;
         task.max_bad_rows = usize::MAX;
         (task.delay, task.timeout, task.retry) = (Duration::ZERO, None, None);
-        if task.entry.kind() == PluginKind::Sink {
+        if task.kind() == PluginKind::Sink {
             task.properties = Properties { blocking: true, ..Properties::sink() };
         }
         tasks.push(task);

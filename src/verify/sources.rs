@@ -38,7 +38,7 @@ impl Sources {
             let Some(source) = scan(&task.config) else { continue };
             let mut source = source?;
             source.choose(choose.clone());
-            let context = SourceContext { flow: part.flow.clone(), task: task.id.clone(), state_dir: None };
+            let context = SourceContext { flow: part.flow.clone(), task: task.id.clone(), ..SourceContext::default() };
             let opened = host.wait_on(source.open(&context, None));
             let waits = source.position().is_some_and(|position| !position.0.is_empty());
             if opened.is_err() || !waits {

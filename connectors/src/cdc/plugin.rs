@@ -82,7 +82,7 @@ impl SourcePlugin for CdcInput {
 #[cfg(feature = "postgres")]
 fn scan_postgres(config: &CdcConfig) -> Result<Box<dyn Scan>> {
     let task = uuid::Uuid::new_v4().simple().to_string();
-    let context = SourceContext { flow: "verify".into(), task, state_dir: None };
+    let context = SourceContext { flow: "verify".into(), task, ..SourceContext::default() };
     let settings = config.postgres(&context)?;
     let settings = crate::postgres::cdc::Settings { slot: None, heartbeat: None, ..settings };
     let own = settings.clone();

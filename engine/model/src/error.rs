@@ -50,6 +50,25 @@ impl ErrorKind {
         }
     }
 
+    /// All kinds.
+    pub const ALL: &'static [Self] = &[
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Throttled,
+        Self::Auth,
+        Self::Config,
+        Self::Schema,
+        Self::Data,
+        Self::LostPosition,
+        Self::State,
+        Self::Bug,
+    ];
+
+    /// The kind of that public name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
     /// The kind's public name: lower case with underscores, stable.
     pub const fn name(self) -> &'static str {
         match self {

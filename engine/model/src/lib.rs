@@ -4,13 +4,15 @@
 //!
 //! * What flows between tasks: [`Element`], [`Batch`], [`Relation`], [`SchemaChange`].
 //! * Where a source stands and what is safe: [`Position`], [`Epoch`], [`Token`], [`Cut`].
-//! * What a plugin implements: [`Source`], [`Operator`], [`Transform`], [`Sink`]; for `verify`, [`Inspect`].
+//! * What a plugin implements: [`Source`], [`Operator`], [`Transform`], [`Sink`]; for `verify`, [`Inspect`]; for work
+//!   beside the stream, [`Background`]; for flows that a flow runs, [`Runs`].
 //! * How the product knows a plugin: [`PluginEntry`], [`Catalogue`], [`Properties`].
 //! * How things fail: [`Error`], [`ErrorKind`], [`Directive`], [`BadRow`], [`BadRows`].
 //!
 //! With the feature `conformance` the suite that every source and sink runs against itself is here too.
 #![deny(missing_docs)]
 
+mod background;
 mod bad_row;
 mod batch;
 mod byte_size;
@@ -25,6 +27,8 @@ mod operator;
 mod plugin;
 mod position;
 mod relation;
+mod row_values;
+mod runs;
 mod scan;
 mod schema_change;
 mod secret;
@@ -32,6 +36,7 @@ mod sink;
 mod source;
 mod transform;
 
+pub use background::{Background, Load};
 pub use bad_row::{BadRow, BadRowPolicy, BadRows};
 pub use batch::{Batch, Op, Ops};
 pub use byte_size::ByteSize;
@@ -47,6 +52,8 @@ pub use plugin::{
 };
 pub use position::{Cut, Epoch, Offset, Position, Positions, SplitId, Token};
 pub use relation::{ORIGIN, Relation, RelationName};
+pub use row_values::{bind_row, cell_text, cell_value, names_row};
+pub use runs::{RunEnd, RunFailure, RunRequest, Runs};
 pub use scan::{ChooseReading, Reading, Scan};
 pub use schema_change::{Change, SchemaChange};
 pub use secret::Secret;

@@ -1,10 +1,11 @@
 //! What stands between sources and sinks.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BadRow, Batch, Epoch, Result, SchemaChange, Watermark};
+use crate::{Background, BadRow, Batch, Epoch, Result, Runs, SchemaChange, Watermark};
 
 /// Which input of an operator, by its place in the task's `from` list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,8 @@ pub struct OperatorContext {
     pub state_dir: Option<PathBuf>,
     /// The ids of the tasks that feed each input port, in port order (`orders`, or `route.big` for a named port).
     pub inputs: Vec<String>,
+    /// Runs other flows. `None` where flows cannot be run (a preview, a test of the operator alone).
+    pub runs: Option<Arc<dyn Runs>>,
 }
 
 /// An operator's state at the end of an epoch. Small; opaque to everyone but the operator.
@@ -80,7 +83,12 @@ pub trait Operator: Send {
         Ok(State::default())
     }
 
-    /// All inputs have ended: sends what is still held back.
+    /// The work that goes on beside the stream, if the operator has such.
+    fn background(&mut self) -> Option<&mut dyn Background> {
+        None
+    }
+
+    /// All inputs have ended, and nothing is under way beside them: sends what is still held back.
     async fn finish(&mut self, _out: &mut dyn Output) -> Result<()> {
         Ok(())
     }

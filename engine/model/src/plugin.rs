@@ -109,6 +109,9 @@ pub struct Properties {
     pub changes: ChangeSupport,
     /// An operator that gives its rows when its input ends; behind a source that never ends it would give none.
     pub needs_end: bool,
+    /// An operator that runs flows: what it is for may happen there, so nobody needs to read its rows. It puts values
+    /// of rows (`${row.x}`) into its settings by itself.
+    pub runs_flows: bool,
     /// An operator that keeps state between batches.
     pub stateful: bool,
     /// How many rows an operator makes of its input rows.
@@ -130,6 +133,7 @@ impl Properties {
             transactional: false,
             changes: ChangeSupport::Changes,
             needs_end: false,
+            runs_flows: false,
             stateful: false,
             cardinality: Cardinality::Any,
         }

@@ -1,5 +1,6 @@
 //! What reads.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct SourceContext {
     /// A folder that belongs to this task alone and lives and dies with the flow's checkpoint; not created yet. `None`
     /// where nothing may be left behind (a scan).
     pub state_dir: Option<PathBuf>,
+    /// What the flow's parameters are, but for those that are secret.
+    pub params: BTreeMap<String, serde_json::Value>,
 }
 
 /// How much one poll may take.

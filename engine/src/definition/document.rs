@@ -119,7 +119,7 @@ impl Document {
             }
         }
         check::flow(&root, &mut report);
-        let flow = matches!(root.value, Value::Map(_)).then(|| FlowDef::from_tree(&root));
+        let flow = matches!(root.value, Value::Map(_)).then(|| FlowDef::from_tree(&root, public(&params, &secrets)));
         let mut found = report.finish(&secrets);
         let earlier = self.found.0.iter().cloned().map(|mut diagnostic| {
             diagnostic.redact(&self.source, &secrets);
@@ -128,4 +128,14 @@ impl Document {
         found.0.extend(earlier);
         Reading { flow, secrets, found: found.sorted() }
     }
+}
+
+/// The parameters that hold no secret.
+fn public(params: &params::Params, secrets: &Secrets) -> BTreeMap<String, serde_json::Value> {
+    let shown = |(name, value): (&String, &Value)| {
+        let value = Node::new(super::Span::default(), value.clone()).to_json();
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (secrets.redact(&text) == text).then(|| (name.clone(), value))
+    };
+    params.iter().filter_map(shown).collect()
 }

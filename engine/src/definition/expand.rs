@@ -1,4 +1,4 @@
-//! `${params.x}`, `${env:X}`, `${env:X:-default}`, `${file:path}`; `$${` is `${` itself.
+//! `${params.x}`, `${row.x}` (left as it is), `${env:X}`, `${env:X:-default}`, `${file:path}`; `$${` is `${` itself.
 
 use std::path::Path;
 
@@ -100,6 +100,10 @@ impl Expander<'_> {
         if let Some(name) = inner.strip_prefix("params.") {
             let params = params.ok_or_else(message::param_in_params)?;
             return params.get(name).cloned().ok_or_else(|| message::unknown_param(name, names()));
+        }
+        if inner.starts_with("row.") && params.is_some() {
+            // Bound when the row comes; the planner knows which tasks have rows.
+            return Ok(Value::String(format!("${{{inner}}}")));
         }
         if let Some(variable) = inner.strip_prefix("env:") {
             let (name, default) =

@@ -1,5 +1,6 @@
 //! A flow as its file says it, with the place of everything that a later check may complain about.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aqueduct_model::{BadRowPolicy, ByteSize, Delivery, HumanDuration};
@@ -25,6 +26,8 @@ pub struct FlowDef {
     pub name: Spanned<String>,
     /// What it is for.
     pub description: Option<String>,
+    /// What its parameters are, but for those that are secret.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// What it must give end to end; `None` is `auto`.
     pub delivery: Option<Spanned<Delivery>>,
     /// How often to checkpoint, and where the state lives.
@@ -93,7 +96,7 @@ const RETRY: RetrySettings = RetrySettings { max: 5, delay: Duration::from_secs(
 
 impl FlowDef {
     /// Reads a flow from a tree that was checked; what did not pass the check has its default.
-    pub(super) fn from_tree(root: &Node) -> Self {
+    pub(super) fn from_tree(root: &Node, params: BTreeMap<String, serde_json::Value>) -> Self {
         let section = |key: &str| root.get(key).cloned().unwrap_or(Node::new(root.span, Value::Null));
         let (tasks_node, name) = (section("tasks"), root.get("flow"));
         let tasks: Vec<TaskDef> = tasks_node.items().iter().filter_map(TaskDef::from_tree).collect();
@@ -104,6 +107,7 @@ impl FlowDef {
                 span: name.map_or(root.span, |node| node.span),
             },
             description: text(root, "description"),
+            params,
             delivery: root.get("delivery").and_then(|node| {
                 let value = delivery(node.text()?)?;
                 Some(Spanned { value, span: node.span })

@@ -15,13 +15,13 @@ const MODE: &str = "mode";
 /// never ends and an operator that waits for its end; `order[i]` is the draft of the plan's task i.
 pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut Report) {
     for (index, task) in plan.tasks.iter().enumerate() {
-        if task.entry.kind() == PluginKind::Operator {
+        if task.kind() == PluginKind::Operator {
             check_operator(plan, index, drafts, order, report);
         }
     }
     for (index, sink) in plan.tasks.iter().enumerate() {
         let is_append_only = sink.properties.changes == ChangeSupport::AppendOnly;
-        if sink.entry.kind() != PluginKind::Sink || !is_append_only {
+        if sink.kind() != PluginKind::Sink || !is_append_only {
             continue;
         }
         for source in upstream(plan, index).into_iter().map(|source| &plan.tasks[source]) {

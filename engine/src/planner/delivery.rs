@@ -23,7 +23,7 @@ pub struct Promise {
 
 /// The promises of all pairs of a source and a sink that it feeds, by sink and source.
 pub fn promises(plan: &Plan) -> Vec<Promise> {
-    let is_sink = |index: &usize| plan.tasks[*index].entry.kind() == PluginKind::Sink;
+    let is_sink = |index: &usize| plan.tasks[*index].kind() == PluginKind::Sink;
     let sinks = (0..plan.tasks.len()).filter(is_sink);
     sinks.flat_map(|sink| sources_of(plan, sink).into_iter().map(move |source| promise(plan, source, sink))).collect()
 }
@@ -67,7 +67,7 @@ pub(super) fn check(flow: &FlowDef, plan: &Plan, report: &mut Report) {
 
 /// The sources that feed a task, directly or not, in the order of the plan.
 pub(super) fn sources_of(plan: &Plan, task: usize) -> Vec<usize> {
-    let is_source = |index: &usize| plan.tasks[*index].entry.kind() == PluginKind::Source;
+    let is_source = |index: &usize| plan.tasks[*index].kind() == PluginKind::Source;
     upstream(plan, task).into_iter().filter(is_source).collect()
 }
 

@@ -1,12 +1,12 @@
 //! Tasks on their way from the definition to the plan.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aqueduct_model::{Catalogue, Delivery, PluginEntry, PluginKind, Properties};
 use serde_json::Value;
 
 use super::graph::Links;
-use super::{delivery, message, settings};
+use super::{delivery, message, per_row, settings};
 use crate::definition::{FlowDef, Report, TaskDef};
 use crate::plan::{Plan, PlannedEdge, PlannedTask};
 
@@ -44,7 +44,13 @@ pub(super) fn drafts<'a>(flow: &'a FlowDef, catalogue: &'a Catalogue, report: &m
             let message = message::tables_not_operator(entry.name);
             report.error(pattern.span, message).in_task(&def.id.value).of_setting("tables");
         }
-        let (config, properties) = settings::check(def, entry, report);
+        let (config, properties) = match entry.kind() {
+            PluginKind::Source if !def.from.is_empty() => per_row::check(def, entry, report),
+            _ => {
+                per_row::check_no_rows(def, entry, report);
+                settings::check(def, entry, report)
+            }
+        };
         Draft { def, entry: Some(entry), properties, config }
     };
     flow.tasks.iter().map(draft).collect()
@@ -82,6 +88,8 @@ pub(super) fn build(
     }
     let mut plan = Plan {
         flow: flow.name.value.clone(),
+        file: PathBuf::new(),
+        params: flow.params.clone(),
         state_dir: flow.checkpoint.path.as_ref().map_or_else(|| state_root.join(&flow.name.value), Into::into),
         delivery: Delivery::BestEffort,
         tasks,

@@ -96,7 +96,6 @@ pub(super) fn check_inputs(drafts: &[Draft], links: &Links, report: &mut Report)
         let found = links.of[index].len();
         let first = draft.def.from.first().map_or(draft.def.plugin.span, |input| input.span);
         let message = match (entry.kind(), found, draft.properties.as_ref().map(|properties| properties.inputs)) {
-            (PluginKind::Source, 1.., _) => message::source_with_input(entry.name),
             (PluginKind::Operator | PluginKind::Sink, 0, _) => {
                 message::no_input(entry.name, feeders(drafts, draft.id()))
             }
@@ -118,7 +117,11 @@ pub(super) fn check_outputs(
     report: &mut Report,
 ) {
     let known = drafts.iter().all(|draft| draft.entry.is_some());
-    let has_sink = drafts.iter().any(|draft| draft.kind() == Some(PluginKind::Sink));
+    let acts = |draft: &Draft| {
+        let runs_flows = draft.properties.as_ref().is_some_and(|properties| properties.runs_flows);
+        runs_flows || draft.kind() == Some(PluginKind::Sink)
+    };
+    let has_sink = drafts.iter().any(acts);
     if known && !has_sink {
         let sinks = catalogue.entries().iter().filter(|entry| entry.kind() == PluginKind::Sink);
         report.error(flow.tasks_span, message::no_sink(sinks.map(|entry| entry.name))).of_setting("tasks");
@@ -134,6 +137,9 @@ pub(super) fn check_outputs(
     };
     for (index, draft) in drafts.iter().enumerate() {
         let Some(entry) = draft.entry.filter(|entry| entry.kind() != PluginKind::Sink) else { continue };
+        if draft.properties.as_ref().is_some_and(|properties| properties.runs_flows) {
+            continue;
+        }
         if !is_read(index, None) {
             report.warn(draft.def.id.span, message::unread_task(entry.name)).in_task(draft.id());
             continue;

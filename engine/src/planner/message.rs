@@ -49,8 +49,19 @@ pub(super) fn duplicate_input(name: &str) -> Message {
     message(format!("the input `{name}` comes twice: every row would be doubled"), "keep one of the two")
 }
 
-pub(super) fn source_with_input(plugin: &str) -> Message {
-    message(format!("{plugin} is a source and takes no input"), "remove `from`")
+pub(super) fn endless_per_row(plugin: &str) -> Message {
+    message(
+        format!("with an input, {plugin} is read to its end once per row, and with these settings it never ends"),
+        "choose settings with an end (see the plugin's page), or remove `from`",
+    )
+}
+
+pub(super) fn no_row(plugin: &str, is_source: bool) -> Message {
+    let hint = match is_source {
+        true => "name the task whose rows they are: `from: <task>`; the source is read once per row then",
+        false => "use the column itself in an expression; `${row.x}` is for sources with an input, SubFlow and While",
+    };
+    message(format!("there is no row that `${{row.…}}` could name in the settings of this {plugin}"), hint)
 }
 
 pub(super) fn no_input<'a>(plugin: &str, known: impl IntoIterator<Item = &'a str>) -> Message {

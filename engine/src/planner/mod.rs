@@ -9,6 +9,7 @@ mod delivery;
 mod draft;
 mod graph;
 mod message;
+mod per_row;
 mod render;
 mod settings;
 
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use aqueduct_model::Catalogue;
 
-use crate::definition::{Diagnostics, Document, FlowDef, Lookup, Report, Secrets, Severity, Source};
+use crate::definition::{Diagnostics, Document, FlowDef, Lookup, Node, Report, Secrets, Severity, Source};
 use crate::plan::Plan;
 
 pub use delivery::{Promise, promises};
@@ -35,6 +36,8 @@ pub struct PlanOptions {
     pub state_root: PathBuf,
     /// Values of parameters.
     pub params: BTreeMap<String, String>,
+    /// Leave out the parameters that the flow does not declare, instead of refusing them.
+    pub declared_only: bool,
     /// Laid over the flow of a file: see [`Document::lay_over`].
     pub overlay: serde_json::Map<String, serde_json::Value>,
 }
@@ -57,7 +60,12 @@ pub struct Planned {
 pub fn plan_file(path: &Path, catalogue: &Catalogue, options: &PlanOptions) -> Result<Planned, Diagnostics> {
     let mut document = Document::load(path)?;
     document.lay_over(&options.overlay);
-    plan_document(&document, catalogue, options, &Lookup::of_process(&options.params))
+    let mut params = options.params.clone();
+    if options.declared_only {
+        let declared = document.root().get("params").map(Node::entries).unwrap_or_default();
+        params.retain(|name, _| declared.iter().any(|entry| entry.key == *name));
+    }
+    plan_document(&document, catalogue, options, &Lookup::of_process(&params))
 }
 
 /// Plans a flow from its text; `path` is shown in messages, and its ending decides the format.
@@ -84,7 +92,10 @@ pub fn plan_document(
     let mut report = Report::new(document.source());
     // With a task left out, every complaint about the graph might follow from that.
     let flow = reading.flow.filter(|flow| !flow.incomplete);
-    let plan = flow.and_then(|flow| plan_flow(&flow, catalogue, &options.state_root, &mut report));
+    let mut plan = flow.and_then(|flow| plan_flow(&flow, catalogue, &options.state_root, &mut report));
+    if let Some(plan) = &mut plan {
+        plan.file = document.source().path().into();
+    }
     found.0.extend(report.finish(&secrets).0);
     let found = found.sorted();
     match plan {

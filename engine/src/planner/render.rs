@@ -43,7 +43,7 @@ pub fn render(plan: &Plan) -> String {
 pub fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
     for (index, task) in plan.tasks.iter().enumerate() {
-        let (open, close) = match task.entry.kind() {
+        let (open, close) = match task.kind() {
             PluginKind::Source => ("([", "])"),
             PluginKind::Operator => ("[", "]"),
             PluginKind::Sink => ("[(", ")]"),
@@ -76,14 +76,14 @@ fn row(plan: &Plan, task: &PlannedTask) -> [String; 5] {
         format!("{}{port}", plan.tasks[edge.task].id)
     };
     let from = task.inputs.iter().map(input).collect::<Vec<_>>().join(", ");
-    let kind = format!("{:?}", task.entry.kind()).to_lowercase();
+    let kind = format!("{:?}", task.kind()).to_lowercase();
     [task.id.clone(), task.entry.name.to_owned(), kind, from, notes(task).join(", ")]
 }
 
 fn notes(task: &PlannedTask) -> Vec<String> {
     let properties = &task.properties;
     let mut notes = Vec::new();
-    match task.entry.kind() {
+    match task.kind() {
         PluginKind::Source => {
             notes.push(if properties.unbounded { "never ends" } else { "ends by itself" }.to_owned());
             if properties.emits_changes {

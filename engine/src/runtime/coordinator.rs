@@ -61,6 +61,8 @@ struct Run {
     order: EpochOrder,
     under_way: Option<EpochUnderWay>,
     finished: BTreeSet<usize>,
+    /// Operators that work on behind the end of their inputs.
+    lingering: BTreeSet<usize>,
     /// The sources' change counters when the last epoch began; `None` before the first, which is always begun: sources
     /// may have read before anybody looked.
     changes_seen: Option<u64>,
@@ -182,7 +184,15 @@ impl Coordinator {
         let order = EpochOrder::at(recovery.base.epoch);
         self.status.send_modify(|status| status.epoch = recovery.base.epoch);
         let ready = BTreeSet::new();
-        Ok(Run { token, order, under_way, finished: BTreeSet::new(), changes_seen: None, ready })
+        Ok(Run {
+            token,
+            order,
+            under_way,
+            finished: BTreeSet::new(),
+            lingering: BTreeSet::new(),
+            changes_seen: None,
+            ready,
+        })
     }
 
     /// Waits until every sink has connected.
@@ -271,9 +281,9 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Rises whenever a source has read something.
+    /// Rises whenever a source has read something, or work beside the stream got on.
     fn changes(&self) -> u64 {
-        self.tasks.iter().filter(|task| task.kind == PluginKind::Source).map(|task| task.progress.changes()).sum()
+        self.tasks.iter().map(|task| task.progress.changes()).sum()
     }
 
     /// Begins an epoch: asks every source for a barrier, and every sink without inputs for a flush.
@@ -285,6 +295,9 @@ impl Coordinator {
         for (index, task) in self.tasks.iter().enumerate() {
             match task.kind {
                 PluginKind::Operator if run.finished.contains(&index) => continue,
+                PluginKind::Operator if run.lingering.contains(&index) => {
+                    task.send(Command::Barrier { epoch, stop }).await?;
+                }
                 PluginKind::Source => task.send(Command::Barrier { epoch, stop }).await?,
                 PluginKind::Sink if run.finished.contains(&index) => task.send(Command::Flush { epoch }).await?,
                 PluginKind::Operator | PluginKind::Sink => {}
@@ -307,6 +320,7 @@ impl Coordinator {
                 }
                 Err(Error::bug(format!("task {id} committed epoch {epoch} unasked")))
             }
+            Event::Lingers => self.task_lingers(run, task).await,
             Event::Finished => self.task_finished(run, task).await,
             Event::Ready { .. } => {
                 run.ready.insert(task);
@@ -338,9 +352,22 @@ impl Coordinator {
         current.take(task, &id, epoch, part, bad)
     }
 
+    /// No barrier will come to the operator by its inputs any more.
+    async fn task_lingers(&mut self, run: &mut Run, task: usize) -> Result<()> {
+        run.lingering.insert(task);
+        match run.under_way.as_ref().filter(|epoch| epoch.awaiting.contains(&task)) {
+            Some(current) => {
+                let (epoch, stop) = (current.epoch, current.stop);
+                self.tasks[task].send(Command::Barrier { epoch, stop }).await
+            }
+            None => Ok(()),
+        }
+    }
+
     /// A task has seen its end: it will not pass a barrier any more.
     async fn task_finished(&mut self, run: &mut Run, task: usize) -> Result<()> {
         run.finished.insert(task);
+        run.lingering.remove(&task);
         let Some(current) = run.under_way.as_mut().filter(|epoch| epoch.awaiting.contains(&task)) else {
             return Ok(());
         };

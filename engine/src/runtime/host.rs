@@ -4,9 +4,9 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use actix::{Actor, Addr};
+use actix::{Actor, Addr, ArbiterHandle};
 use aqueduct_checkpoint::CheckpointStore;
-use aqueduct_model::{Error, ErrorKind, Result};
+use aqueduct_model::{Catalogue, Error, ErrorKind, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::status::{CheckpointStatus, FlowState, FlowStatus, TaskStatus};
 use crate::plan::{Plan, StoreKind};
 use crate::receipts::ReceiptKind;
+use crate::runs::RunService;
 
 /// Runs flows.
 #[derive(Debug)]
@@ -45,8 +46,10 @@ impl Host {
 
     /// Runs a future with flows around it, on this thread. Flows that still run when it ends are torn down.
     pub fn block_on<F: Future>(&self, program: impl FnOnce(FlowStarter) -> F) -> F::Output {
-        let starter = FlowStarter { runtime: self.runtime.handle().clone() };
-        actix::System::new().block_on(program(starter))
+        let runtime = self.runtime.handle().clone();
+        let system = actix::System::new();
+        let control = actix::System::current().arbiter().clone();
+        system.block_on(program(FlowStarter { runtime, control, catalogue: None }))
     }
 }
 
@@ -54,15 +57,56 @@ impl Host {
 #[derive(Debug, Clone)]
 pub struct FlowStarter {
     runtime: Handle,
+    /// The thread of the control actors.
+    control: ArbiterHandle,
+    /// The plugins of flows that flows run; without them none can be run.
+    catalogue: Option<Arc<Catalogue>>,
 }
 
 impl FlowStarter {
+    /// With the plugins of flows that flows run.
+    #[must_use]
+    pub fn with_plugins(self, catalogue: Catalogue) -> Self {
+        Self { catalogue: Some(Arc::new(catalogue)), ..self }
+    }
+
     /// Opens the flow's checkpoint store and starts the flow.
     ///
     /// # Errors
     /// `State` when another daemon holds the checkpoint folder, or it cannot be opened. What happens later is shown
     /// by the handle.
     pub async fn start(&self, plan: Plan, factory: Arc<dyn PluginFactory>) -> Result<FlowHandle> {
+        let runs = self.catalogue.clone().map(|catalogue| RunService::new(self.clone(), catalogue));
+        self.open_and_launch(plan, factory, runs).await
+    }
+
+    /// Starts a flow that another one runs; to be called from any thread.
+    pub(crate) async fn start_inside(
+        &self,
+        plan: Plan,
+        factory: Arc<dyn PluginFactory>,
+        runs: RunService,
+    ) -> Result<FlowHandle> {
+        let (sender, started) = tokio::sync::oneshot::channel();
+        let starter = self.clone();
+        let start = async move {
+            // Who asked may have gone: then the handle is dropped with the answer.
+            if let Err(Ok(flow)) = sender.send(starter.open_and_launch(plan, factory, Some(runs)).await) {
+                flow.stop().await;
+            }
+        };
+        if !self.control.spawn(start) {
+            return Err(Error::new(ErrorKind::Unavailable, "the program ends"));
+        }
+        started.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the program ends")))
+    }
+
+    async fn open_and_launch(
+        &self,
+        plan: Plan,
+        factory: Arc<dyn PluginFactory>,
+        runs: Option<RunService>,
+    ) -> Result<FlowHandle> {
         let (folder, kind) = (plan.state_dir.clone(), plan.checkpoint.store);
         let open: StoreOpener = Arc::new(move || open_store(&folder, kind));
         let opener = open.clone();
@@ -71,14 +115,14 @@ impl FlowStarter {
             .spawn_blocking(move || opener())
             .await
             .map_err(|error| Error::bug("the checkpoint store panicked").with_source(error))??;
-        Ok(self.launch(plan, factory, open, store, true))
+        Ok(self.launch(plan, factory, open, store, runs, true))
     }
 
     /// Starts a flow that leaves no trace: its checkpoints are kept in memory.
     pub fn start_without_trace(&self, mut plan: Plan, factory: Arc<dyn PluginFactory>) -> FlowHandle {
         plan.checkpoint.receipts = ReceiptKind::None;
         let open: StoreOpener = Arc::new(|| Ok(Box::new(MemoryStore::default()) as Box<dyn CheckpointStore>));
-        self.launch(plan, factory, open, Box::new(MemoryStore::default()), false)
+        self.launch(plan, factory, open, Box::new(MemoryStore::default()), None, false)
     }
 
     fn launch(
@@ -87,6 +131,7 @@ impl FlowStarter {
         factory: Arc<dyn PluginFactory>,
         open: StoreOpener,
         store: Box<dyn CheckpointStore>,
+        runs: Option<RunService>,
         leaves_trace: bool,
     ) -> FlowHandle {
         let progress = Arc::new(plan.tasks.iter().map(|_| Arc::new(Progress::default())).collect::<Vec<_>>());
@@ -99,6 +144,7 @@ impl FlowStarter {
             runtime: self.runtime.clone(),
             progress: progress.clone(),
             checkpoint,
+            runs,
             leaves_trace,
         };
         let plan = around.plan.clone();
@@ -190,7 +236,7 @@ impl FlowHandle {
                 TaskStatus {
                     id: task.id.clone(),
                     plugin: task.entry.name,
-                    kind: task.entry.kind(),
+                    kind: task.kind(),
                     activity,
                     activity_ms: since.as_millis() as u64,
                     counters: progress.counters(),

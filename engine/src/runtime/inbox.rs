@@ -72,7 +72,12 @@ impl Inbox {
         merged
     }
 
-    /// The next thing to do.
+    /// Returns when the flow is being torn down.
+    pub(crate) async fn aborted(&mut self) {
+        self.cancel.cancelled().await;
+    }
+
+    /// The next thing to do. Nothing is lost when the future is dropped.
     ///
     /// # Errors
     /// `Bug` when an edge lost rows or barriers of two epochs meet.

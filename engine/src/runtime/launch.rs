@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use aqueduct_checkpoint::CheckpointStore;
 use aqueduct_model::{
-    BadRows, Error, ErrorKind, HumanDuration, OperatorContext, PluginKind, PollBudget, Replay, Result, SinkContext,
-    SourceContext,
+    BadRows, Error, ErrorKind, HumanDuration, Operator, OperatorContext, PluginKind, PollBudget, Replay, Result,
+    SinkContext, SourceContext,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +31,7 @@ use super::status::CheckpointStatus;
 use super::task_line::TaskLine;
 use crate::plan::{Plan, PlannedTask};
 use crate::receipts::{ContentMeter, Ledger};
+use crate::runs::{PerRow, RunService};
 
 /// How many events may wait for the coordinator before tasks wait.
 const EVENTS_MAX: usize = 1_024;
@@ -55,6 +56,8 @@ pub(crate) struct Surroundings {
     /// By task.
     pub(crate) progress: Arc<Vec<Arc<Progress>>>,
     pub(crate) checkpoint: watch::Sender<CheckpointStatus>,
+    /// What the flow's tasks run flows with, where they can.
+    pub(crate) runs: Option<RunService>,
     /// False for a run beside the flow, which must not touch what belongs to its checkpoint.
     pub(crate) leaves_trace: bool,
 }
@@ -114,10 +117,10 @@ pub(crate) fn assemble(around: &Surroundings, store: Box<dyn CheckpointStore>, p
         progress.doing(Activity::Starting);
         lines.push(TaskLine {
             id: task.id.clone(),
-            kind: task.entry.kind(),
+            kind: task.kind(),
             transactional: task.properties.transactional,
             replays_exactly: task.properties.replay == Replay::Exact,
-            stateful: task.entry.kind() == PluginKind::Operator && task.properties.stateful,
+            stateful: task.kind() == PluginKind::Operator && task.properties.stateful,
             progress: progress.clone(),
             commands,
         });
@@ -178,21 +181,22 @@ fn build(
     let bad_rows = BadRows::new(task.on_bad_row, task.max_bad_rows);
     let Wiring { commands, events, receivers, ports } = wiring;
     let named = |error: Error| error.with_task(&task.id);
-    Ok(match task.entry.kind() {
+    Ok(match task.kind() {
         PluginKind::Source => {
             let source = around.factory.source(task).map_err(named)?;
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel);
             let budget = PollBudget { max_rows: plan.batch_rows, ..PollBudget::default() };
             let state_dir = Some(plan.source_dir(&task.id));
-            let context = SourceContext { flow, task: id, state_dir };
+            let context = SourceContext { flow, task: id, state_dir, params: plan.params.clone() };
             Box::pin(SourceTask::new(context, source, (commands, events), outbox, progress, budget).run())
         }
         PluginKind::Operator => {
-            let operator = around.factory.operator(task).map_err(named)?;
+            let operator = operator(around, task).map_err(named)?;
+            let runs = around.runs.as_ref().map(|runs| runs.of_task(plan, &id));
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel.clone());
             let state_dir = around.leaves_trace.then(|| plan.operator_dir(&task.id));
             let task = OperatorTask {
-                context: OperatorContext { flow, task: id, state_dir, inputs: input_names(plan, task) },
+                context: OperatorContext { flow, task: id, state_dir, inputs: input_names(plan, task), runs },
                 operator,
                 commands,
                 events,
@@ -215,6 +219,18 @@ fn build(
             Box::pin(task.run())
         }
     })
+}
+
+/// An operator, or what makes one of a source with an input.
+fn operator(around: &Surroundings, task: &PlannedTask) -> Result<Box<dyn Operator>> {
+    if task.entry.kind() == PluginKind::Operator {
+        return around.factory.operator(task);
+    }
+    let plan = &around.plan;
+    let budget = PollBudget { max_rows: plan.batch_rows, ..PollBudget::default() };
+    let (flow, id, params) = (plan.flow.clone(), task.id.clone(), plan.params.clone());
+    let context = SourceContext { flow, task: id, state_dir: None, params };
+    Ok(Box::new(PerRow::new(task, budget, context)))
 }
 
 /// The names of a task's inputs, as a flow file writes them.

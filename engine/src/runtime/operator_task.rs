@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aqueduct_model::{
-    Barrier, Batch, Cardinality, Element, Error, InputPort, Operator, OperatorContext, Output, OutputPort, Relation,
-    Result, State,
+    Barrier, Batch, Cardinality, Element, Error, InputPort, Load, Operator, OperatorContext, Output, OutputPort,
+    Relation, Result, State,
 };
 use tokio::sync::mpsc;
 
@@ -29,6 +29,23 @@ pub(crate) struct OperatorTask {
     pub(crate) rows_in_epoch: u64,
 }
 
+/// What made the loop wake up.
+enum Wake {
+    Incoming(Incoming),
+    /// Work beside the stream has something to say.
+    Background,
+    /// The inputs have ended, and the coordinator speaks.
+    Command(Option<Command>),
+}
+
+/// What the loop does next.
+enum Next {
+    GoOn,
+    /// The inputs have ended and work beside them has not.
+    Linger,
+    End,
+}
+
 impl OperatorTask {
     /// Runs until the stop barrier or the end of all inputs.
     pub(crate) async fn run(mut self) -> Result<()> {
@@ -37,39 +54,108 @@ impl OperatorTask {
         };
         self.operator.open(&self.context, state).await?;
         self.events.send(Event::Ready { position: None }).await;
+        let mut lingers = false;
         loop {
             self.progress.doing(Activity::Idle);
-            let incoming = self.inbox.next().await?;
+            let wake = self.wake(lingers).await?;
             self.progress.doing(Activity::Working);
-            match incoming {
-                Incoming::Batch(port, batch) => self.process(port, batch).await?,
-                Incoming::Schema(port, change) if self.handles(&change.relation) => {
-                    self.operator.on_schema(port, change, &mut self.outbox).await?;
-                }
-                Incoming::Schema(_, change) => self.outbox.announce_everywhere(&change)?,
-                Incoming::Watermark(watermark) => {
-                    if let Some(watermark) = self.operator.on_watermark(watermark, &mut self.outbox).await? {
-                        self.outbox.broadcast(&Element::Watermark(watermark))?;
-                    }
-                }
-                Incoming::Barrier(barrier) => {
-                    self.end_epoch(&barrier).await?;
-                    if barrier.stop {
-                        return self.wait_for_exit().await;
-                    }
-                }
-                Incoming::End => {
-                    if !finished {
-                        self.operator.finish(&mut self.outbox).await?;
-                    }
+            let next = match wake {
+                Wake::Incoming(incoming) => self.take(incoming, finished).await?,
+                Wake::Background => self.step(lingers).await?,
+                Wake::Command(Some(Command::Barrier { epoch, stop })) => {
                     let positions = Arc::new(self.inbox.positions());
-                    self.outbox.broadcast(&Element::End { positions })?;
-                    self.events.send(Event::Finished).await;
-                    return self.wait_for_exit().await;
+                    self.barrier(&Barrier { epoch, stop, positions }).await?
                 }
-                Incoming::Aborted => return Err(aborted()),
+                Wake::Command(Some(other)) => {
+                    return Err(Error::bug(format!("an operator at work cannot obey {other:?}")));
+                }
+                Wake::Command(None) => return Err(aborted()),
+            };
+            match next {
+                Next::GoOn => {}
+                Next::Linger => {
+                    lingers = true;
+                    self.events.send(Event::Lingers).await;
+                }
+                Next::End => return self.wait_for_exit().await,
             }
         }
+    }
+
+    /// Waits for something to do. Work beside the stream has the last word, so that a barrier is not held up by it.
+    async fn wake(&mut self, lingers: bool) -> Result<Wake> {
+        let Self { operator, inbox, commands, .. } = self;
+        let Some(background) = operator.background() else { return inbox.next().await.map(Wake::Incoming) };
+        if lingers {
+            return Ok(tokio::select! {
+                biased;
+                command = commands.recv() => Wake::Command(command),
+                () = background.ready() => Wake::Background,
+            });
+        }
+        let takes_input = background.load() != Load::Full;
+        let incoming = async {
+            if takes_input {
+                return inbox.next().await;
+            }
+            inbox.aborted().await;
+            Ok(Incoming::Aborted)
+        };
+        tokio::select! {
+            biased;
+            incoming = incoming => incoming.map(Wake::Incoming),
+            () = background.ready() => Ok(Wake::Background),
+        }
+    }
+
+    async fn take(&mut self, incoming: Incoming, finished: bool) -> Result<Next> {
+        match incoming {
+            Incoming::Batch(port, batch) => self.process(port, batch).await?,
+            Incoming::Schema(port, change) if self.handles(&change.relation) => {
+                self.operator.on_schema(port, change, &mut self.outbox).await?;
+            }
+            Incoming::Schema(_, change) => self.outbox.announce_everywhere(&change)?,
+            Incoming::Watermark(watermark) => {
+                if let Some(watermark) = self.operator.on_watermark(watermark, &mut self.outbox).await? {
+                    self.outbox.broadcast(&Element::Watermark(watermark))?;
+                }
+            }
+            Incoming::Barrier(barrier) => return self.barrier(&barrier).await,
+            Incoming::End if finished => return self.end().await,
+            Incoming::End if self.is_busy() => return Ok(Next::Linger),
+            Incoming::End => return self.finish().await,
+            Incoming::Aborted => return Err(aborted()),
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn is_busy(&mut self) -> bool {
+        self.operator.background().is_some_and(|background| background.load() != Load::Idle)
+    }
+
+    /// Lets work beside the stream go on; behind the end of the inputs, the last of it ends the operator.
+    async fn step(&mut self, lingers: bool) -> Result<Next> {
+        let background = self.operator.background().ok_or_else(|| Error::bug("work beside the stream is gone"))?;
+        background.step(&mut self.outbox).await?;
+        self.progress.changed();
+        if lingers && !self.is_busy() { self.finish().await } else { Ok(Next::GoOn) }
+    }
+
+    async fn barrier(&mut self, barrier: &Barrier) -> Result<Next> {
+        self.end_epoch(barrier).await?;
+        Ok(if barrier.stop { Next::End } else { Next::GoOn })
+    }
+
+    async fn finish(&mut self) -> Result<Next> {
+        self.operator.finish(&mut self.outbox).await?;
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<Next> {
+        let positions = Arc::new(self.inbox.positions());
+        self.outbox.broadcast(&Element::End { positions })?;
+        self.events.send(Event::Finished).await;
+        Ok(Next::End)
     }
 
     fn handles(&self, relation: &Relation) -> bool {
@@ -88,6 +174,9 @@ impl OperatorTask {
     }
 
     async fn end_epoch(&mut self, barrier: &Barrier) -> Result<()> {
+        if let Some(background) = self.operator.background() {
+            background.settle(&mut self.outbox).await?;
+        }
         fail::fail_point!("op.state_write");
         let state = self.operator.snapshot(barrier.epoch).await?;
         let counts = self.outbox.end_epoch();
@@ -118,10 +207,14 @@ impl OperatorTask {
 
     async fn wait_for_exit(&mut self) -> Result<()> {
         self.progress.doing(Activity::Idle);
-        match self.commands.recv().await {
-            Some(Command::Exit) => Ok(()),
-            Some(other) => Err(Error::bug(format!("an operator that has ended cannot obey {other:?}"))),
-            None => Err(aborted()),
+        loop {
+            match self.commands.recv().await {
+                Some(Command::Exit) => return Ok(()),
+                // Asked while it told that it has ended: the coordinator does not wait for it.
+                Some(Command::Barrier { .. }) => {}
+                Some(other) => return Err(Error::bug(format!("an operator that has ended cannot obey {other:?}"))),
+                None => return Err(aborted()),
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum Command {
         /// The target already holds this epoch: its rows are dropped up to the epoch's barrier.
         discard: Option<Cut>,
     },
-    /// To a source: end the epoch at the next transaction boundary.
+    /// To a source: end the epoch at the next transaction boundary. To an operator that lingers: end it now.
     Barrier { epoch: Epoch, stop: bool },
     /// To a sink whose inputs have all ended: flush without a barrier.
     Flush { epoch: Epoch },
@@ -57,6 +57,8 @@ pub(crate) enum Event {
     Snapshot { epoch: Epoch, part: Part, bad_rows: Vec<BadRow> },
     /// A sink has committed the epoch.
     Committed { epoch: Epoch },
+    /// The inputs of an operator have ended, and its work beside them has not: from now on it is asked for barriers.
+    Lingers,
     /// A source has read everything, an operator or sink has seen the end of all inputs.
     Finished,
 }

@@ -386,6 +386,8 @@ pub fn plan(folder: &std::path::Path, interval: Duration) -> Plan {
     let transactional = Properties { transactional: true, ..Properties::sink() };
     let counting = Properties { cardinality: Cardinality::OneToOne, stateful: true, ..Properties::operator() };
     Plan {
+        file: std::path::PathBuf::new(),
+        params: std::collections::BTreeMap::new(),
         flow: "world".into(),
         state_dir: folder.to_owned(),
         delivery: Delivery::ExactlyOnce,

@@ -10,3 +10,4 @@ mod tests;
 
 pub use config::{Case, SwitchConfig};
 pub use operator::ENTRY;
+pub(crate) use operator::{make, properties};

@@ -28,13 +28,7 @@ impl OperatorPlugin for Plugin {
     type Config = SwitchConfig;
 
     fn properties(config: &SwitchConfig) -> Properties {
-        Properties {
-            inputs: (1, usize::MAX),
-            outputs: config.ports(),
-            // An update without its old image is also a delete on every other port.
-            cardinality: Cardinality::Any,
-            ..Properties::operator()
-        }
+        properties(config)
     }
 
     fn validate(config: &SwitchConfig) -> Result<()> {
@@ -42,25 +36,45 @@ impl OperatorPlugin for Plugin {
     }
 
     fn build(config: SwitchConfig) -> Result<Box<dyn Operator>> {
-        let conditions = config.conditions()?;
-        let ports = config.ports();
-        let place = |port: &str| {
-            let place = ports.iter().position(|known| known == port);
-            place.ok_or_else(|| Error::bug("a port of a case is not in the list of ports"))
-        };
-        let mut cases = Vec::with_capacity(conditions.len());
-        for (case, condition) in config.cases.iter().zip(conditions) {
-            cases.push((condition, place(&case.port)?));
-        }
-        let default = config.default_port().map(place).transpose()?;
-        Ok(Box::new(Switch { cases, default, ports: ports.len(), bound: Bindings::default() }))
+        make(&config, |i| format!("cases[{i}].when"))
     }
+}
+
+/// What the planner has to know of a switch.
+pub(crate) fn properties(config: &SwitchConfig) -> Properties {
+    Properties {
+        inputs: (1, usize::MAX),
+        outputs: config.ports(),
+        // An update without its old image is also a delete on every other port.
+        cardinality: Cardinality::Any,
+        ..Properties::operator()
+    }
+}
+
+/// Makes a switch. `setting`: the setting that a case's condition comes from.
+///
+/// # Errors
+/// `Config` when a condition cannot be read.
+pub(crate) fn make(config: &SwitchConfig, setting: fn(usize) -> String) -> Result<Box<dyn Operator>> {
+    let conditions = config.conditions()?;
+    let ports = config.ports();
+    let place = |port: &str| {
+        let place = ports.iter().position(|known| known == port);
+        place.ok_or_else(|| Error::bug("a port of a case is not in the list of ports"))
+    };
+    let mut cases = Vec::with_capacity(conditions.len());
+    for (case, condition) in config.cases.iter().zip(conditions) {
+        cases.push((condition, place(&case.port)?));
+    }
+    let default = config.default_port().map(place).transpose()?;
+    Ok(Box::new(Switch { cases, default, ports: ports.len(), setting, bound: Bindings::default() }))
 }
 
 struct Switch {
     cases: Vec<(Expression, usize)>,
     default: Option<usize>,
     ports: usize,
+    setting: fn(usize) -> String,
     bound: Bindings<Vec<Predicate>>,
 }
 
@@ -79,10 +93,10 @@ enum Route {
 
 impl Switch {
     fn bind(&mut self, relation: &Arc<Relation>) -> Result<&[Predicate]> {
-        let cases = &self.cases;
+        let (cases, setting) = (&self.cases, self.setting);
         let bind = || {
             let bound = cases.iter().enumerate().map(|(i, (condition, _))| {
-                Predicate::bind(condition, relation).map_err(|error| error.with_setting(format!("cases[{i}].when")))
+                Predicate::bind(condition, relation).map_err(|error| error.with_setting(setting(i)))
             });
             bound.collect()
         };

@@ -139,6 +139,7 @@ impl World {
         let outside = self.outside.for_new_process();
         let (beats, told) = mpsc::channel(1);
         let around = Surroundings {
+            runs: None,
             plan: self.plan.clone(),
             factory: Arc::new(Plugins { outside: outside.clone(), poll_rows: self.poll_rows }),
             runtime: self.runtime.clone(),
@@ -177,7 +178,7 @@ impl World {
             .plan
             .tasks
             .iter()
-            .filter(|task| task.entry.kind() == PluginKind::Source)
+            .filter(|task| task.kind() == PluginKind::Source)
             .map(|task| task.id.clone())
             .collect();
         tasks.into_iter()
@@ -280,6 +281,8 @@ fn plan(random: &mut Random) -> Plan {
         tasks.push(task(format!("{name}_{i}"), build, properties, inputs.clone()));
     }
     Plan {
+        file: std::path::PathBuf::new(),
+        params: std::collections::BTreeMap::new(),
         flow: "simulated".to_owned(),
         state_dir: PathBuf::from("/nonexistent/simulated"),
         delivery: Delivery::ExactlyOnce,

@@ -101,7 +101,7 @@ impl Reader {
     }
 
     fn start(flow: &str, mut source: Box<dyn Source>, resume: Option<&Position>) -> Result<Self> {
-        let context = SourceContext { flow: flow.into(), task: "cdc".into(), state_dir: None };
+        let context = SourceContext { flow: flow.into(), task: "cdc".into(), ..SourceContext::default() };
         block_on(source.open(&context, resume))?;
         let budget = PollBudget { max_wait: Duration::ZERO, ..PollBudget::default() };
         Ok(Self { source, budget, bad: BadRows::new(BadRowPolicy::Drop, 1_000) })

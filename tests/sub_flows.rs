@@ -1,0 +1,215 @@
+//! Flows that flows run: each item's effect once through SIGKILLs, loops, failures, sources that are read per row.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::harness::daemon::{Daemon, log_of};
+use crate::harness::{Random, Work};
+
+const KILLS: u64 = 50;
+const LIMIT: Duration = Duration::from_secs(300);
+
+fn number(path: &Path, sql: &str) -> Option<i64> {
+    let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    connection.busy_timeout(Duration::from_secs(10)).ok()?;
+    connection.query_row(sql, [], |row| row.get(0)).ok()
+}
+
+fn texts(path: &Path, sql: &str) -> Vec<String> {
+    let connection = Connection::open(path).expect("a database");
+    let mut statement = connection.prepare(sql).expect("a query");
+    let rows = statement.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+    rows.collect::<Result<_, _>>().expect("texts")
+}
+
+#[test]
+fn a_thousand_items_killed_fifty_times_have_their_effect_once() {
+    let work = Work::with_flow(
+        "flow: flow
+checkpoint: { interval: 50ms }
+tasks:
+  - { id: items, plugin: For, config: { range: { from: 1, to: 1000 }, column: n } }
+  - { id: each, plugin: SubFlow, from: items, config: { flow: one.yaml, parallel: 4, keep: [n] } }
+  - { id: rows, plugin: SQLiteOutput, from: each, config: { path: rows.db, table: back } }
+  - { id: ends, plugin: SQLiteOutput, from: each.runs, config: { path: ends.db, table: ends } }
+",
+    );
+    work.write(
+        "one.yaml",
+        "flow: one
+params: { n: 0 }
+checkpoint: { interval: 50ms, store: redb }
+tasks:
+  - { id: parts, plugin: For, config: { range: { from: 1, to: 3 }, column: part } }
+  - { id: of_item, plugin: SQL, from: parts, config: { query: \"select part, ${params.n} as item from items\", table: effects } }
+  - { id: effect, plugin: SQLiteOutput, from: of_item, config: { path: effects.db } }
+  - { id: back, plugin: Return, from: parts }
+",
+    );
+    let (effects, rows, ends) = (work.file("effects.db"), work.file("rows.db"), work.file("ends.db"));
+    let mut random = Random(20_261_124);
+    let mut kills = 0;
+    let begun = Instant::now();
+    loop {
+        let mut daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+        if kills == KILLS {
+            assert_eq!(daemon.wait(), Some(0), "{}", log_of(work.path()));
+            break;
+        }
+        let until = Instant::now() + Duration::from_micros(100_000 + random.below(900_000));
+        while Instant::now() < until && !daemon.has_ended() {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        if daemon.has_ended() {
+            break;
+        }
+        daemon.kill();
+        kills += 1;
+        assert!(
+            begun.elapsed() < LIMIT,
+            "{} items",
+            number(&effects, "SELECT count(DISTINCT item) FROM effects").unwrap_or(0)
+        );
+    }
+    println!("{kills} kills in {} s", begun.elapsed().as_secs());
+    let counts =
+        "SELECT count(*) * 1000000 + count(DISTINCT item) * 100 + count(DISTINCT item * 10 + part) % 100 FROM effects";
+    assert_eq!(number(&effects, counts), Some(3_000 * 1_000_000 + 1_000 * 100), "{}", log_of(work.path()));
+    assert_eq!(number(&rows, "SELECT count(*) FROM back"), Some(3_000));
+    assert_eq!(number(&rows, "SELECT count(DISTINCT n * 10 + part) FROM back"), Some(3_000));
+    assert_eq!(number(&ends, "SELECT count(*) FROM ends"), Some(1_000));
+    assert_eq!(number(&ends, "SELECT count(DISTINCT n) FROM ends WHERE _status = 'ok' AND _rows = 3"), Some(1_000));
+}
+
+#[test]
+fn a_loop_goes_on_while_its_condition_holds_and_where_it_was() {
+    let work = Work::with_flow(
+        "flow: flow
+params: { pages: 12 }
+checkpoint: { interval: 20ms }
+tasks:
+  - { id: start, plugin: Starter }
+  - id: pages
+    plugin: While
+    from: start
+    config: { flow: page.yaml, while: page < pages, params: { page: 1, pages: \"${row.pages}\" }, carry: { page: next } }
+  - { id: store, plugin: SQLiteOutput, from: pages, config: { path: pages.db, table: pages } }
+  - { id: ends, plugin: SQLiteOutput, from: pages.runs, config: { path: ends.db, table: ends } }
+",
+    );
+    work.write(
+        "page.yaml",
+        "flow: page
+params: { page: 0, pages: 0 }
+tasks:
+  - { id: start, plugin: Starter }
+  - { id: next, plugin: SQL, from: start, config: { query: \"select page, pages, page + 1 as next from start\" } }
+  - { id: effect, plugin: SQLiteOutput, from: next, config: { path: effects.db, table: effects } }
+  - { id: back, plugin: Return, from: next }
+",
+    );
+    let mut random = Random(7);
+    for _ in 0..6 {
+        let daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+        std::thread::park_timeout(Duration::from_micros(50_000 + random.below(300_000)));
+        daemon.kill();
+    }
+    work.aqueduct(&["run", "flow.yaml", "--state", "state", "--progress", "none"]).ok();
+    assert_eq!(
+        number(&work.file("effects.db"), "SELECT count(*) * 100 + count(DISTINCT page) FROM effects"),
+        Some(1_212)
+    );
+    assert_eq!(number(&work.file("pages.db"), "SELECT count(*) * 100 + max(page) FROM pages"), Some(1_212));
+    assert_eq!(number(&work.file("ends.db"), "SELECT count(*) * 100 + max(_runs) FROM ends"), Some(112));
+}
+
+#[test]
+fn a_run_that_fails_is_a_row_or_stops_the_flow_and_goes_on_once_it_is_mended() {
+    let flow = |on_error: &str| {
+        format!(
+            "flow: flow
+restart: {{ max: 0 }}
+tasks:
+  - {{ id: files, plugin: For, config: {{ items: [a.csv, b.csv], column: file }} }}
+  - {{ id: load, plugin: SubFlow, from: files, config: {{ flow: load.yaml, on_error: {on_error}, params: {{ file: \"${{row.file}}\" }} }} }}
+  - {{ id: ends, plugin: SQLiteOutput, from: load.runs, config: {{ path: ends.db, table: ends }} }}
+"
+        )
+    };
+    let work = Work::with_flow(&flow("continue"));
+    work.write(
+        "load.yaml",
+        "flow: load
+params: { file: { type: string, required: true } }
+restart: { max: 0 }
+tasks:
+  - { id: read, plugin: CSVInput, config: { path: \"${params.file}\" } }
+  - { id: store, plugin: SQLiteOutput, from: read, config: { path: rows.db, table: rows } }
+",
+    );
+    work.write("a.csv", "id,v\n1,one\n2,two\n");
+    work.aqueduct(&["run", "flow.yaml", "--state", "state", "--progress", "none"]).ok();
+    let said = texts(
+        &work.file("ends.db"),
+        "SELECT file || ' ' || _status || ' ' || coalesce(_error, '') FROM ends ORDER BY file",
+    );
+    assert!(
+        said[0].starts_with("a.csv ok") && said[1].starts_with("b.csv failed") && said[1].contains("b.csv"),
+        "{said:?}"
+    );
+    // The same, where a failure stops the flow: what was done is not done again once the cause is mended.
+    work.write("flow.yaml", flow("fail"));
+    std::fs::remove_file(work.file("ends.db")).expect("the ends");
+    let failed = work.aqueduct(&["run", "flow.yaml", "--state", "again", "--progress", "none"]);
+    assert_eq!(failed.code, Some(2), "{}", failed.stderr);
+    assert!(failed.stderr.contains("b.csv") && failed.stderr.contains("load"), "{}", failed.stderr);
+    work.write("b.csv", "id,v\n3,three\n");
+    work.aqueduct(&["run", "flow.yaml", "--state", "again", "--progress", "none"]).ok();
+    assert_eq!(number(&work.file("rows.db"), "SELECT count(*) FROM rows"), Some(2 + 2 + 1));
+    assert_eq!(number(&work.file("ends.db"), "SELECT count(*) FROM ends WHERE _status = 'ok'"), Some(2));
+}
+
+#[test]
+fn a_source_with_an_input_is_read_once_per_row() {
+    let work = Work::with_flow(
+        "flow: flow
+tasks:
+  - { id: files, plugin: For, config: { items: [a.csv, b.csv], column: file } }
+  - { id: read, plugin: CSVInput, from: files, config: { path: \"${row.file}\" } }
+  - { id: store, plugin: SQLiteOutput, from: read, config: { path: rows.db, table: rows } }
+",
+    );
+    work.write("a.csv", "id,v\n1,one\n2,two\n");
+    work.write("b.csv", "id,v\n3,three\n");
+    work.aqueduct(&["run", "flow.yaml", "--state", "state", "--progress", "none"]).ok();
+    assert_eq!(texts(&work.file("rows.db"), "SELECT v FROM rows ORDER BY id"), ["one", "two", "three"]);
+    // Nothing that has no row may name one.
+    work.write(
+        "flow.yaml",
+        "flow: flow
+tasks:
+  - { id: read, plugin: CSVInput, config: { path: \"${row.file}\" } }
+  - { id: store, plugin: SQLiteOutput, from: read, config: { path: rows.db } }
+",
+    );
+    let refused = work.aqueduct(&["validate", "flow.yaml"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("flow.yaml:3:") && refused.stderr.contains("from: <task>"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_flow_that_runs_itself_for_ever_is_stopped() {
+    let work = Work::with_flow(
+        "flow: flow
+restart: { max: 0 }
+tasks:
+  - { id: start, plugin: Starter }
+  - { id: again, plugin: SubFlow, from: start, config: { flow: flow.yaml } }
+",
+    );
+    let failed = work.aqueduct(&["run", "flow.yaml", "--state", "state", "--progress", "none"]);
+    assert_eq!(failed.code, Some(2), "{}", failed.stderr);
+    assert!(failed.stderr.contains("16 deep"), "{}", failed.stderr);
+}

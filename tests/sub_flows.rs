@@ -213,3 +213,40 @@ tasks:
     assert_eq!(failed.code, Some(2), "{}", failed.stderr);
     assert!(failed.stderr.contains("16 deep"), "{}", failed.stderr);
 }
+
+#[test]
+fn hooks_are_run_when_they_are_due_and_told_what_happened() {
+    let work = Work::with_flow(
+        "flow: flow
+restart: { max: 0 }
+before: hook.yaml
+on_success: hook.yaml
+after: hook.yaml
+tasks:
+  - { id: read, plugin: CSVInput, on_error: hook.yaml, config: { path: a.csv } }
+  - { id: store, plugin: SQLiteOutput, from: read, on_error: other.yaml, config: { path: rows.db, table: rows } }
+",
+    );
+    work.write(
+        "hook.yaml",
+        "flow: hook
+params: { event: '', flow: '', task: '', kind: '' }
+tasks:
+  - { id: start, plugin: Starter }
+  - { id: tell, plugin: SQLiteOutput, from: start, config: { path: told.db, table: told } }
+",
+    );
+    let run = ["run", "flow.yaml", "--state", "state", "--progress", "none"];
+    let told = || {
+        texts(&work.file("told.db"), "SELECT event || ' ' || task || ' ' || kind FROM told ORDER BY rowid").join(", ")
+    };
+    assert_eq!(work.aqueduct(&run).code, Some(2), "there is no a.csv");
+    assert_eq!(told(), "before  , on_error read config, after read config");
+    work.write("a.csv", "id,v\n1,one\n");
+    work.aqueduct(&run).ok();
+    assert_eq!(told(), "before  , on_error read config, after read config, on_success  , after  ");
+    // Once in the flow's life.
+    work.aqueduct(&run).ok();
+    assert_eq!(number(&work.file("told.db"), "SELECT count(*) FROM told"), Some(5));
+    assert_eq!(number(&work.file("rows.db"), "SELECT count(*) FROM rows"), Some(1));
+}

@@ -52,6 +52,7 @@ impl Pipeline {
         tasks.push(task("nothing", SINK, serde_json::Value::Null, Properties::sink(), Some(self.operators)));
         Plan {
             file: std::path::PathBuf::new(),
+            hooks: Vec::new(),
             params: std::collections::BTreeMap::new(),
             flow: "figures".into(),
             state_dir: folder.to_owned(),

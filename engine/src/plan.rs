@@ -24,6 +24,8 @@ pub struct Plan {
     pub delivery: Delivery,
     /// Tasks in topological order: every input names an earlier task.
     pub tasks: Vec<PlannedTask>,
+    /// Flows that are run beside it, in the order of the file.
+    pub hooks: Vec<Hook>,
     /// How often and where to checkpoint.
     pub checkpoint: CheckpointSettings,
     /// When to give up restarting.
@@ -48,6 +50,45 @@ impl Plan {
     /// Where a source keeps what belongs to its checkpoint.
     pub fn source_dir(&self, task: &str) -> PathBuf {
         self.state_dir.join("sources").join(task)
+    }
+}
+
+/// A flow that is run when something happens to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The task that it belongs to, if not to the flow.
+    pub task: Option<String>,
+    /// When.
+    pub event: HookEvent,
+    /// The flow's file, relative to that of the flow that it belongs to.
+    pub flow: PathBuf,
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookEvent {
+    /// The tasks are about to begin.
+    Before,
+    /// The flow has finished.
+    OnSuccess,
+    /// The flow has failed for good.
+    OnError,
+    /// The flow has ended, well or not.
+    After,
+}
+
+impl HookEvent {
+    /// All of them, in the order in which they happen.
+    pub const ALL: &'static [Self] = &[Self::Before, Self::OnSuccess, Self::OnError, Self::After];
+
+    /// As it is written in a flow file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::OnSuccess => "on_success",
+            Self::OnError => "on_error",
+            Self::After => "after",
+        }
     }
 }
 

@@ -29,8 +29,6 @@ pub struct RunEnd {
     pub failure: Option<RunFailure>,
     /// The rows that it handed back, in order.
     pub returned: Vec<Batch>,
-    /// Rows that its sources read.
-    pub rows: u64,
     /// How long it took, over all its lives, in milliseconds.
     pub took_ms: u64,
 }

@@ -7,7 +7,7 @@ use aqueduct_model::{BadRowPolicy, ByteSize, Delivery, HumanDuration};
 
 use super::check;
 use super::node::{Node, Span, Value};
-use crate::plan::{ChannelSettings, CheckpointSettings, RestartSettings, RetrySettings, StoreKind};
+use crate::plan::{ChannelSettings, CheckpointSettings, HookEvent, RestartSettings, RetrySettings, StoreKind};
 use crate::receipts::ReceiptKind;
 
 /// A value and where it stands.
@@ -38,6 +38,8 @@ pub struct FlowDef {
     pub channel: ChannelSettings,
     /// At most this many rows in a batch that a source makes.
     pub batch_rows: usize,
+    /// Flows that are run beside it.
+    pub hooks: Vec<(HookEvent, String)>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<TaskDef>,
     /// Where the list of tasks begins.
@@ -80,6 +82,8 @@ pub struct TaskDef {
     pub delay: Duration,
     /// Must end within this time.
     pub timeout: Option<Duration>,
+    /// Flows that are run beside it.
+    pub hooks: Vec<(HookEvent, String)>,
     /// What it is for.
     pub description: Option<String>,
 }
@@ -115,6 +119,7 @@ impl FlowDef {
             checkpoint: checkpoint(&section("checkpoint")),
             restart: restart(&section("restart")),
             channel: channel(&section("channel")),
+            hooks: hooks(root),
             batch_rows: whole(root, "batch_rows").unwrap_or(BATCH_ROWS),
             incomplete: names_missing || tasks.is_empty() || tasks.len() < tasks_node.items().len(),
             tasks,
@@ -149,6 +154,7 @@ impl TaskDef {
             retry,
             delay: duration(node, "delay").unwrap_or_default(),
             timeout: duration(node, "timeout"),
+            hooks: hooks(node),
             description: text(node, "description"),
         })
     }
@@ -193,6 +199,10 @@ fn channel(node: &Node) -> ChannelSettings {
         _ => None,
     });
     ChannelSettings { rows: whole(node, "rows").unwrap_or(default.rows), bytes: bytes.unwrap_or(default.bytes) }
+}
+
+fn hooks(node: &Node) -> Vec<(HookEvent, String)> {
+    HookEvent::ALL.iter().filter_map(|event| Some((*event, text(node, event.name())?))).collect()
 }
 
 fn delivery(word: &str) -> Option<Delivery> {

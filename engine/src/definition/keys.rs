@@ -87,6 +87,10 @@ pub const FLOW: &[Key] = &[
     ),
     key("channel", Kind::Section(CHANNEL), None, "The bound of every channel between two tasks."),
     key("batch_rows", Kind::Whole(1, 1 << 20), Some("8192"), "At most this many rows in a batch that a source makes."),
+    key("before", Kind::Text, None, "A flow file that is run before the tasks, once in the flow's life."),
+    key("after", Kind::Text, None, "A flow file that is run when the flow has ended, well or not."),
+    key("on_success", Kind::Text, None, "A flow file that is run when the flow has finished."),
+    key("on_error", Kind::Text, None, "A flow file that is run when the flow has failed for good."),
     required("tasks", Kind::Tasks(TASK), "The tasks, in any order."),
     key("$schema", Kind::Text, None, "Where an editor finds the schema of this file; not read."),
 ];
@@ -151,6 +155,15 @@ pub const TASK: &[Key] = &[
     key("retry", Kind::Section(RETRY), None, "Restarts after failures of this task, instead of the flow's `restart`."),
     key("delay", Kind::Duration(0), Some("0s"), "Waits this long before the task is opened."),
     key("timeout", Kind::Duration(1), None, "The task must end within this time."),
+    key("before", Kind::Text, None, "A flow file that is run before the flow's tasks, once in the flow's life."),
+    key("after", Kind::Text, None, "A flow file that is run when the flow has ended, well or not."),
+    key("on_success", Kind::Text, None, "A flow file that is run when the flow has finished, and this task with it."),
+    key(
+        "on_error",
+        Kind::Text,
+        None,
+        "A flow file that is run when the flow has failed for good because of this task.",
+    ),
     key("description", Kind::Text, None, "What the task is for."),
 ];
 
@@ -172,7 +185,7 @@ pub const PARAM: &[Key] = &[
 ];
 
 /// Keys that the design knows and this version does not.
-pub const LATER: &[&str] = &["execution", "before", "after", "on_success", "on_error", "schedule"];
+pub const LATER: &[&str] = &["execution", "schedule"];
 
 /// At most this many tasks in a flow.
 pub const TASKS_MAX: usize = 500;

@@ -19,7 +19,6 @@ const INSTANCE: &str = "instance.json";
 #[serde(deny_unknown_fields)]
 pub(super) struct Ended {
     pub(super) failure: Option<Failure>,
-    pub(super) rows: u64,
     pub(super) took_ms: u64,
 }
 

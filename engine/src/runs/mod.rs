@@ -13,12 +13,14 @@
 
 mod active;
 mod ended;
+mod hooks;
 mod per_row;
 mod returned;
 mod service;
 
 pub use returned::ENTRY as RETURN;
 
+pub(crate) use hooks::run_hooks;
 pub(crate) use per_row::PerRow;
 pub(crate) use service::RunService;
 

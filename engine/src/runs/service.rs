@@ -80,7 +80,8 @@ impl PluginFactory for RunPlugins {
 
 impl TaskRuns {
     fn place(&self, name: &str) -> Result<PathBuf> {
-        let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        let is_name =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
         if name.split('/').all(is_name) {
             return Ok(self.folder.join(name));
         }
@@ -118,7 +119,7 @@ impl TaskRuns {
             None => returned::read(&place.join("returned"))?,
             Some(_) => Vec::new(),
         };
-        Ok(RunEnd { failure: ended.failure.map(Into::into), returned, rows: ended.rows, took_ms: ended.took_ms })
+        Ok(RunEnd { failure: ended.failure.map(Into::into), returned, took_ms: ended.took_ms })
     }
 }
 
@@ -143,11 +144,8 @@ impl Runs for TaskRuns {
             FlowState::Failed { report } => Some(Failure::of(&report)),
             _ => return Err(Error::new(ErrorKind::Unavailable, format!("the run {} was stopped", request.name))),
         };
-        let tasks = running.flow.status().tasks;
-        let sources = tasks.iter().filter(|task| task.kind == aqueduct_model::PluginKind::Source);
-        let rows = sources.map(|task| task.counters.rows_in).sum();
         let took_ms = ended::now_ms().saturating_sub(began);
-        let ended = Ended { failure, rows, took_ms };
+        let ended = Ended { failure, took_ms };
         ended::end(&place, &ended)?;
         if ended.failure.is_none() {
             remove(&place.join("state"))?;

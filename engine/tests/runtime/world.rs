@@ -387,6 +387,7 @@ pub fn plan(folder: &std::path::Path, interval: Duration) -> Plan {
     let counting = Properties { cardinality: Cardinality::OneToOne, stateful: true, ..Properties::operator() };
     Plan {
         file: std::path::PathBuf::new(),
+        hooks: Vec::new(),
         params: std::collections::BTreeMap::new(),
         flow: "world".into(),
         state_dir: folder.to_owned(),

@@ -33,7 +33,7 @@ pub(crate) struct ItemEnd {
     /// Why it failed, unless it did well.
     pub(crate) failure: Option<RunFailure>,
     pub(crate) returned: Vec<Batch>,
-    /// Rows that the runs' sources read.
+    /// Rows that were handed back by all of its runs.
     pub(crate) rows: u64,
     pub(crate) took_ms: u64,
     /// How many runs there were.
@@ -45,6 +45,11 @@ impl ItemEnd {
     pub(crate) fn nothing() -> Self {
         Self { failure: None, returned: Vec::new(), rows: 0, took_ms: 0, runs: 0 }
     }
+}
+
+/// How many rows are in batches.
+pub(crate) fn rows_of(batches: &[Batch]) -> u64 {
+    batches.iter().map(|batch| batch.num_rows() as u64).sum()
 }
 
 /// What a run that fails leads to.

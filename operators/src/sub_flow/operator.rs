@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::config::SubFlowConfig;
-use crate::runs::{Ending, ItemEnd, Job, PORTS, Queue, Rules, columns_as_params, params, run_once};
+use crate::runs::{Ending, ItemEnd, Job, PORTS, Queue, Rules, columns_as_params, params, rows_of, run_once};
 
 /// The entry of `SubFlow`.
 pub const ENTRY: PluginEntry = operator::<Plugin>();
@@ -56,7 +56,8 @@ impl Job for OneRun {
         let on_error = self.0.on_error;
         Ok(Box::pin(async move {
             let end = run_once(runs.as_ref(), request, on_error).await?;
-            Ok(ItemEnd { failure: end.failure, returned: end.returned, rows: end.rows, took_ms: end.took_ms, runs: 1 })
+            let rows = rows_of(&end.returned);
+            Ok(ItemEnd { failure: end.failure, returned: end.returned, rows, took_ms: end.took_ms, runs: 1 })
         }))
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::config::{Emit, WhileConfig};
 use crate::predicate::{Answer, Predicate};
-use crate::runs::{Ending, ItemEnd, Job, OnError, Queue, Rules, params, run_once};
+use crate::runs::{Ending, ItemEnd, Job, OnError, Queue, Rules, params, rows_of, run_once};
 use crate::sql::Expression;
 use crate::sub_flow::{given, runs_flows};
 
@@ -92,7 +92,7 @@ impl Rounds {
             };
             let end = run_once(runs, request, self.config.on_error).await?;
             self.end.runs += 1;
-            self.end.rows += end.rows;
+            self.end.rows += rows_of(&end.returned);
             self.end.took_ms += end.took_ms;
             self.end.failure = end.failure;
             let last = end.returned.last().filter(|batch| batch.num_rows() > 0);

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::plugin_actor::{Abort, PluginActor, TaskExit};
+use crate::plan::HookEvent;
+use crate::runs::run_hooks;
 use crate::runtime::cancel::CancelSwitch;
 use crate::runtime::coordinator::Outcome;
 use crate::runtime::launch::{Generation, Surroundings, launch};
@@ -229,7 +231,7 @@ impl FlowActor {
         let committed = self.around.checkpoint.borrow().epochs > running.epochs_before;
         match (running.failure, running.outcome) {
             (Some(failure), _) => self.failed(failure, committed, context),
-            (None, Some(Outcome::Finished)) => self.end(FlowState::Finished),
+            (None, Some(Outcome::Finished)) => self.end_with_hooks(FlowState::Finished, context),
             (None, _) if self.wish == Wish::Pause => {
                 info!("flow paused");
                 // Whoever waits for the pause may open the store.
@@ -259,8 +261,58 @@ impl FlowActor {
             Decision::GiveUp { exhausted } => {
                 fail::fail_point!("sup.giveup");
                 let report = if exhausted { report.exhausted(self.around.plan.restart) } else { report };
-                self.end(FlowState::Failed { report });
+                self.end_with_hooks(FlowState::Failed { report }, context);
             }
+        }
+    }
+
+    /// Runs what is to be run before the tasks, then begins.
+    fn run_before(&mut self, context: &mut Context<Self>) {
+        let before = self.hooks(vec![HookEvent::Before], None);
+        context.spawn(before.into_actor(self).map(|run, actor, context| match run {
+            _ if actor.state.borrow().is_final() => {}
+            Ok(()) => actor.begin(context),
+            Err(error) => actor.end(FlowState::Failed { report: FailureReport::of_error(&error) }),
+        }));
+    }
+
+    /// Runs what is to be run when the flow has ended, then shows that it has.
+    fn end_with_hooks(&mut self, state: FlowState, context: &mut Context<Self>) {
+        let (event, failure) = match &state {
+            FlowState::Failed { report } => (HookEvent::OnError, Some(report.clone())),
+            _ => (HookEvent::OnSuccess, None),
+        };
+        let after = self.hooks(vec![event, HookEvent::After], failure);
+        context.spawn(after.into_actor(self).map(|run, actor, _| match run {
+            _ if actor.state.borrow().is_final() => {}
+            Ok(()) => actor.end(state),
+            Err(error) => {
+                warn!(task = error.task(), setting = error.setting(), "a hook failed: {}", error.chain());
+                // What the flow failed of says more than what its hook did.
+                let failed = matches!(state, FlowState::Failed { .. });
+                let report = FailureReport::of_error(&error);
+                actor.end(if failed { state } else { FlowState::Failed { report } });
+            }
+        }));
+    }
+
+    fn hooks(
+        &self,
+        events: Vec<HookEvent>,
+        failure: Option<FailureReport>,
+    ) -> impl Future<Output = Result<()>> + use<> {
+        let (runs, plan, leaves_trace) = (self.around.runs.clone(), self.around.plan.clone(), self.around.leaves_trace);
+        async move {
+            if plan.hooks.is_empty() || !leaves_trace {
+                return Ok(());
+            }
+            let Some(runs) = runs else {
+                return Err(Error::config("flows cannot be run here").with_hint("start the flow with `aqueduct run`"));
+            };
+            for event in events {
+                run_hooks(&runs, &plan, event, failure.as_ref()).await?;
+            }
+            Ok(())
         }
     }
 
@@ -322,7 +374,7 @@ impl Actor for FlowActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(WATCH_EVERY, |actor, _| actor.watch());
-        self.begin(context);
+        self.run_before(context);
     }
 }
 

@@ -282,6 +282,7 @@ fn plan(random: &mut Random) -> Plan {
     }
     Plan {
         file: std::path::PathBuf::new(),
+        hooks: Vec::new(),
         params: std::collections::BTreeMap::new(),
         flow: "simulated".to_owned(),
         state_dir: PathBuf::from("/nonexistent/simulated"),

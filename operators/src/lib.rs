@@ -2,7 +2,8 @@
 //!
 //! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
 //!   [`Group`](group), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples),
-//!   [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union).
+//!   [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union), [`Watermark`](watermark),
+//!   [`Window`](window).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
 //! Every operator takes changelogs, unless its properties say otherwise: folding what it emits by key gives what it makes
@@ -15,9 +16,11 @@ mod bindings;
 pub mod checker;
 pub mod column_to_row;
 mod described;
+mod event_time;
 pub mod filter;
 pub mod function;
 pub mod group;
+mod kept_relation;
 mod kept_rows;
 pub mod mapping;
 pub mod masking;
@@ -33,6 +36,8 @@ pub mod switch;
 mod text;
 pub mod union;
 mod verdicts;
+pub mod watermark;
+pub mod window;
 
 #[cfg(test)]
 mod tests;
@@ -53,4 +58,6 @@ pub const ENTRIES: &[PluginEntry] = &[
     str::ENTRY,
     switch::ENTRY,
     union::ENTRY,
+    watermark::ENTRY,
+    window::ENTRY,
 ];

@@ -1,12 +1,14 @@
 //! The loop of an operator: align, process, snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aqueduct_model::{
     Barrier, Batch, Cardinality, Element, Error, InputPort, Operator, OperatorContext, Output, OutputPort, Relation,
-    Result, State,
+    Result, State, Watermark,
 };
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::inbox::{Inbox, Incoming};
 use super::outbox::{EpochCounts, Outbox, aborted};
@@ -25,8 +27,31 @@ pub(crate) struct OperatorTask {
     /// Relations the operator is limited to, as patterns; empty: all.
     pub(crate) tables: Vec<String>,
     pub(crate) cardinality: Cardinality,
+    /// Its rows come when its inputs end, so event time must not pass before them.
+    pub(crate) needs_end: bool,
+    pub(crate) silence: Silence,
     /// Rows given to the operator since the last barrier.
     pub(crate) rows_in_epoch: u64,
+}
+
+/// For how long no row came, where the operator wants to know.
+pub(crate) struct Silence {
+    limit: Option<Duration>,
+    /// When it is long enough; `None` once the operator was told.
+    until: Option<Instant>,
+}
+
+impl Silence {
+    pub(crate) fn new(limit: Option<Duration>) -> Self {
+        let mut silence = Self { limit, until: None };
+        silence.broken();
+        silence
+    }
+
+    /// A row came.
+    fn broken(&mut self) {
+        self.until = self.limit.map(|limit| Instant::now() + limit);
+    }
 }
 
 impl OperatorTask {
@@ -39,7 +64,7 @@ impl OperatorTask {
         self.events.send(Event::Ready { position: None }).await;
         loop {
             self.progress.doing(Activity::Idle);
-            let incoming = self.inbox.next().await?;
+            let incoming = self.next().await?;
             self.progress.doing(Activity::Working);
             match incoming {
                 Incoming::Batch(port, batch) => self.process(port, batch).await?,
@@ -48,7 +73,8 @@ impl OperatorTask {
                 }
                 Incoming::Schema(_, change) => self.outbox.announce_everywhere(&change)?,
                 Incoming::Watermark(watermark) => {
-                    if let Some(watermark) = self.operator.on_watermark(watermark, &mut self.outbox).await? {
+                    let passed = self.operator.on_watermark(watermark, &mut self.outbox).await?;
+                    if let Some(watermark) = passed.filter(|_| !self.needs_end) {
                         self.outbox.broadcast(&Element::Watermark(watermark))?;
                     }
                 }
@@ -72,6 +98,19 @@ impl OperatorTask {
         }
     }
 
+    /// What comes next, or the news that nothing does. The inbox keeps nothing in its future, so it may be dropped.
+    async fn next(&mut self) -> Result<Incoming> {
+        let Some(until) = self.silence.until else { return self.inbox.next().await };
+        tokio::select! {
+            biased;
+            incoming = self.inbox.next() => incoming,
+            () = tokio::time::sleep_until(until) => {
+                self.silence.until = None;
+                Ok(Incoming::Watermark(Watermark::Idle))
+            }
+        }
+    }
+
     fn handles(&self, relation: &Relation) -> bool {
         self.tables.is_empty() || self.tables.iter().any(|pattern| relation.name().matches(pattern))
     }
@@ -79,6 +118,7 @@ impl OperatorTask {
     async fn process(&mut self, port: InputPort, batch: Batch) -> Result<()> {
         self.progress.batch_in(batch.num_rows(), 0, batch.ingested_at_ms());
         self.rows_in_epoch += batch.num_rows() as u64;
+        self.silence.broken();
         fail::fail_point!("op.process");
         if self.handles(batch.relation()) {
             self.operator.process(port, batch, &mut self.outbox).await

@@ -1,9 +1,11 @@
 //! Reading a stateless query: `select … from one_table where …`, taken apart into expressions.
 
+use std::ops::ControlFlow;
+
 use aqueduct_model::{Error, Relation, Result};
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectName, Query as Syntax, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
+    SetExpr, Statement, TableFactor, WildcardAdditionalOptions, visit_expressions,
 };
 
 use super::expression::{Expression, parse_all};
@@ -37,6 +39,27 @@ impl Query {
     /// `Config` when it is not SQL, or not stateless; the hint says what to do instead.
     pub(super) fn parse(text: &str) -> Result<Self> {
         with_room(|| Self::read(text))
+    }
+
+    /// True when a query is not stateless: it needs all rows.
+    ///
+    /// # Errors
+    /// `Config` when it is not SQL.
+    pub(super) fn needs_all_rows(text: &str) -> Result<bool> {
+        with_room(|| {
+            let statement = parse_all(text.trim().trim_end_matches(';'), |parser| parser.parse_statement())?;
+            let session = session::session();
+            let found = visit_expressions(&statement, |part| match functions::is_of_several_rows(part, &session) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            });
+            let Statement::Query(query) = statement else { return Ok(false) };
+            let select = only_select(*query).and_then(|select| {
+                refuse_clauses(&select)?;
+                only_table(&select)
+            });
+            Ok(select.is_err() || found.is_break())
+        })
     }
 
     fn read(text: &str) -> Result<Self> {
@@ -159,7 +182,7 @@ fn item_of(item: SelectItem, table: &[Ident], alias: Option<&Ident>) -> Result<I
     }
 }
 
-fn nameless(expression: &Expr) -> Error {
+pub(super) fn nameless(expression: &Expr) -> Error {
     Error::config(format!("the column `{expression}` has no name"))
         .with_hint(format!("name it: `{expression} as <name>`"))
 }

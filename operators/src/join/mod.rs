@@ -1,0 +1,13 @@
+//! `Join`: rows of two tables that belong together.
+//!
+//! * [`bounded`]: both tables are kept until their inputs end, then joined whole, in files where memory does not suffice.
+
+mod bounded;
+mod config;
+mod operator;
+mod sides;
+#[cfg(test)]
+mod tests;
+
+pub use config::{JoinConfig, Mode};
+pub use operator::ENTRY;

@@ -1,9 +1,9 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
 //! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
-//!   [`Group`](group), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples),
-//!   [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union), [`Watermark`](watermark),
-//!   [`Window`](window).
+//!   [`Group`](group), [`Join`](join), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column),
+//!   [`Samples`](samples), [`Sort`](sort), [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch),
+//!   [`Union`](union), [`Watermark`](watermark), [`Window`](window).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
 //! Every operator takes changelogs, unless its properties say otherwise: folding what it emits by key gives what it makes
@@ -20,6 +20,7 @@ mod event_time;
 pub mod filter;
 pub mod function;
 pub mod group;
+pub mod join;
 mod kept_relation;
 mod kept_rows;
 pub mod mapping;
@@ -28,7 +29,9 @@ mod predicate;
 mod projection;
 pub mod row_to_column;
 pub mod samples;
+pub mod sort;
 pub mod split;
+mod spool;
 pub mod sql;
 mod state;
 pub mod str;
@@ -49,10 +52,12 @@ pub const ENTRIES: &[PluginEntry] = &[
     filter::ENTRY,
     function::ENTRY,
     group::ENTRY,
+    join::ENTRY,
     mapping::ENTRY,
     masking::ENTRY,
     row_to_column::ENTRY,
     samples::ENTRY,
+    sort::ENTRY,
     split::ENTRY,
     sql::ENTRY,
     str::ENTRY,

@@ -37,9 +37,13 @@ impl Bound {
     /// # Errors
     /// `Config` for unknown columns and types that have no such total.
     pub(super) fn new(settings: &Settings, input: &Relation, table: &str) -> Result<Self> {
-        let group = group::Bound::new(&settings.parsed, input, table).map_err(|error| match error.setting() {
-            Some(setting) if setting == format!("by.{START}") => error.with_setting("time"),
-            _ => error,
+        let group = group::Bound::new(&settings.parsed, input, table).map_err(|error| {
+            // The event time stands behind the groups there, and is a setting of its own here.
+            if error.setting() != Some(&format!("by.{START}")) {
+                return error;
+            }
+            let hint = error.hint().unwrap_or_default().to_owned();
+            Error::config(error.to_string()).with_setting("time").with_hint(hint)
         })?;
         let groups = settings.parsed.by.len() - 1;
         let times = group.by[groups].data_type().clone();

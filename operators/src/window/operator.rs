@@ -94,7 +94,7 @@ impl Operator for Window {
         let bound = self.bind(batch.relation())?;
         let panes = opened(&mut self.panes)?;
         let moves = moves(&bound.group, &mut panes.store, &batch, false).map_err(|error| {
-            error.with_setting("changes").with_hint(
+            Error::new(error.kind(), error.to_string()).with_setting("changes").with_hint(
                 "windows remember no rows: have the source send whole old ones (binlog_row_image=FULL, \
                  REPLICA IDENTITY FULL)",
             )

@@ -298,7 +298,7 @@ fn what_cannot_be_a_window_is_refused_with_what_to_write() {
     assert!(of(&|config| config["session"] = json!("1s")).contains("one of `tumble`"));
     assert!(of(&|config| config["tumble"] = json!("10us")).contains("less than a millisecond"));
     assert!(of(&|config| config["time"] = json!("n")).contains("to_timestamp_millis"));
-    assert!(of(&|config| config["time"] = json!("nn")).contains("time"));
+    assert!(of(&|config| config["time"] = json!("nn")).contains("setting time"));
     assert!(of(&|config| config["totals"] = json!({ "window_end": "count(*)" })).contains("window_end"));
     let gaps = |config: &mut Value| {
         config["tumble"] = Value::Null;
@@ -308,4 +308,7 @@ fn what_cannot_be_a_window_is_refused_with_what_to_write() {
     let deleted = [(Op::Delete, row(1, 1, "a"), false)];
     let run = crate::tests::run(ENTRY, &settings("tumble", false), &[batch(&relation(), &deleted)]);
     assert!(refusal(run).contains("changes: true"));
+    let lone = [(Op::UpdateAfter, row(1, 1, "a"), false)];
+    let run = crate::tests::run(ENTRY, &settings("tumble", true), &[batch(&relation(), &lone)]);
+    assert!(refusal(run).contains("windows remember no rows"));
 }

@@ -1,8 +1,9 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
-//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
-//!   [`Group`](group), [`Join`](join), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column),
-//!   [`Samples`](samples), [`Sort`](sort), [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union).
+//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Duplicate`](duplicate), [`Filter`](filter),
+//!   [`Function`](function), [`Group`](group), [`Join`](join), [`Mapping`](mapping), [`Masking`](masking),
+//!   [`RowToColumn`](row_to_column), [`Samples`](samples), [`Sort`](sort), [`Split`](split), [`SQL`](sql), [`Str`](str),
+//!   [`Switch`](switch), [`Union`](union), [`Unique`](unique).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
 //! Every operator takes changelogs, unless its properties say otherwise: folding what it emits by key gives what it makes
@@ -15,10 +16,12 @@ mod bindings;
 pub mod checker;
 pub mod column_to_row;
 mod described;
+pub mod duplicate;
 pub mod filter;
 pub mod function;
 pub mod group;
 pub mod join;
+mod kept_relation;
 mod kept_rows;
 pub mod mapping;
 pub mod masking;
@@ -35,6 +38,7 @@ pub mod str;
 pub mod switch;
 mod text;
 pub mod union;
+pub mod unique;
 mod verdicts;
 
 #[cfg(test)]
@@ -44,6 +48,7 @@ mod tests;
 pub const ENTRIES: &[PluginEntry] = &[
     checker::ENTRY,
     column_to_row::ENTRY,
+    duplicate::ENTRY,
     filter::ENTRY,
     function::ENTRY,
     group::ENTRY,
@@ -58,4 +63,5 @@ pub const ENTRIES: &[PluginEntry] = &[
     str::ENTRY,
     switch::ENTRY,
     union::ENTRY,
+    unique::ENTRY,
 ];

@@ -51,7 +51,12 @@ pub(super) fn check_of_whole_query(part: &Expr, session: &SessionState) -> Resul
         return Err(Error::config("`sum(distinct …)` would wrap where it does not fit its type")
             .with_hint("sum over a query: `select sum(x) as s from (select distinct x from t) as d`"));
     }
-    if is_of_several_rows(part, session) { Ok(()) } else { check_scalar(&name, session) }
+    if is_of_several_rows(part, session) {
+        return Ok(());
+    }
+    let aggregates = session.aggregate_functions().keys();
+    let others: Vec<&str> = aggregates.chain(session.window_functions().keys()).map(String::as_str).collect();
+    check_scalar(&name, session, &others)
 }
 
 /// True when a part of a query needs more rows than one.
@@ -80,10 +85,11 @@ fn check_function(function: &Function, session: &SessionState) -> Result<()> {
         ))
         .with_hint("write it in the `query` of a task `SQL` over a bounded input"));
     }
-    check_scalar(&name_of(function), session)
+    check_scalar(&name_of(function), session, &[])
 }
 
-fn check_scalar(name: &str, session: &SessionState) -> Result<()> {
+/// `others` are functions that may have been meant too.
+fn check_scalar(name: &str, session: &SessionState, others: &[&str]) -> Result<()> {
     if let Some(known) = session.scalar_functions().get(name) {
         if known.signature().volatility == Volatility::Immutable {
             return Ok(());
@@ -104,7 +110,7 @@ fn check_scalar(name: &str, session: &SessionState) -> Result<()> {
         return Err(Error::config("`unnest` makes several rows of one; an expression makes one value")
             .with_hint("take one element instead, for example `tags[1]`"));
     }
-    let known = session.scalar_functions().keys().map(String::as_str);
+    let known = session.scalar_functions().keys().map(String::as_str).chain(others.iter().copied());
     let hint = match nearest(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {

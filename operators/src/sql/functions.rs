@@ -65,9 +65,10 @@ pub(super) fn is_of_several_rows(part: &Expr, session: &SessionState) -> bool {
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => true,
         Expr::Function(function) => {
             let name = name_of(function);
+            let is_scalar = session.scalar_functions().contains_key(&name);
             let is_known =
                 session.aggregate_functions().contains_key(&name) || session.window_functions().contains_key(&name);
-            function.over.is_some() || is_known || name == "unnest"
+            function.over.is_some() || (is_known && !is_scalar) || name == "unnest"
         }
         _ => false,
     }

@@ -193,12 +193,14 @@ impl Visitor for Shape {
     type Break = &'static str;
 
     fn pre_visit_query(&mut self, query: &Syntax) -> ControlFlow<Self::Break> {
-        if !query.pipe_operators.is_empty() {
-            return ControlFlow::Break("|>");
-        }
-        if !query.locks.is_empty() || query.for_clause.is_some() {
-            return ControlFlow::Break("for update");
-        }
+        // Clauses that the planner would pass over in silence.
+        let clauses = [
+            ("|>", !query.pipe_operators.is_empty()),
+            ("for", !query.locks.is_empty() || query.for_clause.is_some()),
+            ("settings", query.settings.is_some()),
+            ("format", query.format_clause.is_some()),
+        ];
+        refuse(&clauses)?;
         match query.with.as_ref().is_some_and(|with| with.recursive) {
             true => ControlFlow::Break("with recursive"),
             false => self.visit_body(&query.body),
@@ -209,20 +211,46 @@ impl Visitor for Shape {
         let wild = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
         self.takes_all_columns |= select.projection.iter().any(wild);
         self.takes_all_columns |= select.flavor == SelectFlavor::FromFirstNoSelect;
-        match select.into.is_some() {
-            true => ControlFlow::Break("into"),
-            false => ControlFlow::Continue(()),
-        }
+        refuse(&[
+            ("into", select.into.is_some()),
+            ("prewhere", select.prewhere.is_some()),
+            ("connect by", !select.connect_by.is_empty()),
+            ("cluster by", !select.cluster_by.is_empty()),
+            ("distribute by", !select.distribute_by.is_empty()),
+            ("sort by", !select.sort_by.is_empty()),
+            ("lateral view", !select.lateral_views.is_empty()),
+            ("top", select.top.is_some()),
+            ("exclude behind the list", select.exclude.is_some()),
+            ("select as", select.value_table_mode.is_some()),
+            ("a select modifier", select.select_modifiers.is_some()),
+        ])
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
         match factor {
-            TableFactor::Table { sample: Some(_), .. } => ControlFlow::Break("tablesample"),
-            TableFactor::Table { args: Some(_), .. }
-            | TableFactor::TableFunction { .. }
-            | TableFactor::Function { .. } => ControlFlow::Break("a table function"),
-            _ => ControlFlow::Continue(()),
+            TableFactor::Table { args, with_hints, version, partitions, json_path, sample, index_hints, .. } => {
+                refuse(&[
+                    ("a table function", args.is_some()),
+                    ("a table hint", !with_hints.is_empty() || !index_hints.is_empty()),
+                    ("a table version", version.is_some()),
+                    ("partition", !partitions.is_empty()),
+                    ("a path behind a table", json_path.is_some()),
+                    ("tablesample", sample.is_some()),
+                ])
+            }
+            TableFactor::Derived { .. } | TableFactor::UNNEST { .. } | TableFactor::NestedJoin { .. } => {
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Break("a table function"),
         }
+    }
+}
+
+/// The first of the clauses that is there.
+fn refuse(clauses: &[(&'static str, bool)]) -> ControlFlow<&'static str> {
+    match clauses.iter().find(|(_, present)| *present) {
+        Some((clause, _)) => ControlFlow::Break(clause),
+        None => ControlFlow::Continue(()),
     }
 }
 

@@ -209,7 +209,10 @@ fn what_cannot_be_run_is_refused_before_it_starts() {
         ("with recursive r as (select 1 as n union all select n + 1 from r) select n from r", "with recursive"),
         ("select count(*) as c from generate_series(1, 10)", "a table function"),
         ("select 1 as x", "names no table"),
-        ("select n from t order by n for update", "for update"),
+        ("select n from t order by n for update", "`for` is not possible"),
+        ("select n from t prewhere n > 1 order by n", "setting query"),
+        ("select n from t tablesample bernoulli (10) order by n", "setting query"),
+        ("select n from t order by n settings a = 1", "setting query"),
     ];
     for (text, hint) in cases {
         let got = refusal((ENTRY.check)(&query(text)));

@@ -1,9 +1,9 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
-//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
-//!   [`Group`](group), [`Join`](join), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column),
-//!   [`Samples`](samples), [`Sort`](sort), [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch),
-//!   [`Union`](union), [`Watermark`](watermark), [`Window`](window).
+//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Duplicate`](duplicate), [`Filter`](filter),
+//!   [`Function`](function), [`Group`](group), [`Join`](join), [`Mapping`](mapping), [`Masking`](masking),
+//!   [`RowToColumn`](row_to_column), [`Samples`](samples), [`Sort`](sort), [`Split`](split), [`SQL`](sql), [`Str`](str),
+//!   [`Switch`](switch), [`Union`](union), [`Unique`](unique), [`Watermark`](watermark), [`Window`](window).
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
 //!
 //! Every operator takes changelogs, unless its properties say otherwise: folding what it emits by key gives what it makes
@@ -16,6 +16,7 @@ mod bindings;
 pub mod checker;
 pub mod column_to_row;
 mod described;
+pub mod duplicate;
 mod event_time;
 pub mod filter;
 pub mod function;
@@ -38,6 +39,7 @@ pub mod str;
 pub mod switch;
 mod text;
 pub mod union;
+pub mod unique;
 mod verdicts;
 pub mod watermark;
 pub mod window;
@@ -49,6 +51,7 @@ mod tests;
 pub const ENTRIES: &[PluginEntry] = &[
     checker::ENTRY,
     column_to_row::ENTRY,
+    duplicate::ENTRY,
     filter::ENTRY,
     function::ENTRY,
     group::ENTRY,
@@ -63,6 +66,7 @@ pub const ENTRIES: &[PluginEntry] = &[
     str::ENTRY,
     switch::ENTRY,
     union::ENTRY,
+    unique::ENTRY,
     watermark::ENTRY,
     window::ENTRY,
 ];

@@ -58,8 +58,8 @@ fn wrong_orders_are_refused() {
     assert!(checked(json!({ "by": ["sum(a)"] })).contains("setting by"));
     assert!(checked(json!({ "by": ["(select 1)"] })).contains("setting by"));
     assert!(checked(json!({ "by": ["a"], "limit": 0 })).contains("limit: 10"));
-    let got = refusal(run(ENTRY, &json!({ "by": ["m"] }), &[inserts(&[row(1, 1, "a")])]));
-    assert!(got.contains("did you mean n?") && got.contains("config error"), "{got}");
+    let got = refusal(run(ENTRY, &json!({ "by": ["nm"] }), &[inserts(&[row(1, 1, "a")])]));
+    assert!(got.contains("did you mean n?") && got.contains("config error") && got.contains("setting by"), "{got}");
     let properties = (ENTRY.check)(&json!({ "by": ["id"] })).unwrap();
     assert!(properties.needs_end && properties.changes == ChangeSupport::AppendOnly);
 }

@@ -1,11 +1,15 @@
 //! Keeping what comes in: inserts only, and only the columns that are used.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aqueduct_model::{Batch, Change, Error, ErrorKind, OperatorContext, Relation, Result, SchemaChange, State};
+use aqueduct_model::{
+    Batch, Change, Error, ErrorKind, OperatorContext, Relation, RelationName, Result, SchemaChange, State,
+};
 use arrow::datatypes::Schema;
 
+use super::table::Table;
 use super::{Spool, SpoolSettings};
 use crate::bindings::Bindings;
 
@@ -18,6 +22,8 @@ const SPILL: &str = "spill";
 pub(crate) struct Intake {
     spool: Spool,
     narrowed: Bindings<Narrowed>,
+    /// The tables with all their columns, as they came last.
+    whole: BTreeMap<(usize, RelationName), Arc<Relation>>,
     /// Where work that does not fit memory may write.
     spill: Option<PathBuf>,
 }
@@ -62,12 +68,18 @@ impl Intake {
             std::fs::create_dir_all(spill).map_err(failed)?;
         }
         let spool = Spool::open(SpoolSettings { folder: within(ROWS), memory_bytes }, state)?;
-        Ok(Self { spool, narrowed: Bindings::default(), spill })
+        Ok(Self { spool, narrowed: Bindings::default(), whole: BTreeMap::new(), spill })
     }
 
     /// The kept rows.
     pub(crate) fn spool(&self) -> &Spool {
         &self.spool
+    }
+
+    /// A kept table with all columns that it had when it came; of one from a checkpoint, with those that are kept.
+    pub(crate) fn relation<'a>(&'a self, table: &'a Table) -> &'a Arc<Relation> {
+        let name = (table.port(), table.relation().name().clone());
+        self.whole.get(&name).unwrap_or(table.relation())
     }
 
     /// Where work that does not fit memory may write.
@@ -95,6 +107,9 @@ impl Intake {
         }
         let is_new = self.spool.place(port, relation.name()).is_none();
         let place = self.spool.table(port, &narrowed.relation)?;
+        if is_new {
+            self.whole.insert((port, relation.name().clone()), relation.clone());
+        }
         let rows = batch.rows().project(&narrowed.columns);
         let rows = rows.map_err(|error| Error::bug("a batch without its relation's columns").with_source(error))?;
         self.spool.push(place, rows)?;
@@ -125,6 +140,7 @@ impl Intake {
         }
         let narrowed = self.narrowed.get(relation, || Narrowed::new(relation, used))?;
         self.spool.table(port, &narrowed.relation)?;
+        self.whole.insert((port, relation.name().clone()), relation.clone());
         Ok(place.is_none())
     }
 

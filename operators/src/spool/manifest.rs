@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use aqueduct_model::{Error, ErrorKind, Relation, RelationName, Result, State};
+use aqueduct_model::{Error, ErrorKind, Relation, Result, State};
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::segment::{SegmentName, decode, encode};
-use crate::kept_rows;
+use crate::kept_relation::KeptRelation;
 
 const VERSION: u32 = 1;
 
@@ -26,11 +26,7 @@ struct Head {
 #[serde(deny_unknown_fields)]
 struct TableHead {
     port: usize,
-    name: RelationName,
-    /// No rows, with the names and types of the columns.
-    columns: String,
-    key: Vec<String>,
-    relation_version: u32,
+    relation: KeptRelation,
     segments: Vec<SegmentName>,
     held_bytes: usize,
 }
@@ -64,10 +60,7 @@ impl Manifest {
             }
             tables.push(TableHead {
                 port: table.port,
-                name: relation.name().clone(),
-                columns: kept_rows::write(&RecordBatch::new_empty(relation.columns().clone()))?,
-                key: relation.key_names().into_iter().map(str::to_owned).collect(),
-                relation_version: relation.version(),
+                relation: KeptRelation::of(relation)?,
                 segments: table.segments.clone(),
                 held_bytes: rest.len() - before,
             });
@@ -98,11 +91,10 @@ impl Manifest {
         }
         let mut tables = Vec::new();
         for table in head.tables {
-            let columns = kept_rows::read(&table.columns)?.schema();
             let (held, after) = rest.split_at_checked(table.held_bytes).ok_or_else(damaged)?;
             rest = after;
             let held = decode(Buffer::from(held)).map_err(|error| damaged().with_source(error))?;
-            let relation = Arc::new(Relation::new(table.name, columns, &table.key, table.relation_version)?);
+            let relation = table.relation.relation()?;
             tables.push(TableState { port: table.port, relation, segments: table.segments, held });
         }
         if !rest.is_empty() {

@@ -51,7 +51,12 @@ pub(super) fn check_of_whole_query(part: &Expr, session: &SessionState) -> Resul
         return Err(Error::config("`sum(distinct …)` would wrap where it does not fit its type")
             .with_hint("sum over a query: `select sum(x) as s from (select distinct x from t) as d`"));
     }
-    if is_of_several_rows(part, session) { Ok(()) } else { check_scalar(&name, session) }
+    if is_of_several_rows(part, session) {
+        return Ok(());
+    }
+    let aggregates = session.aggregate_functions().keys();
+    let others: Vec<&str> = aggregates.chain(session.window_functions().keys()).map(String::as_str).collect();
+    check_scalar(&name, session, &others)
 }
 
 /// True when a part of a query needs more rows than one.
@@ -60,9 +65,10 @@ pub(super) fn is_of_several_rows(part: &Expr, session: &SessionState) -> bool {
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => true,
         Expr::Function(function) => {
             let name = name_of(function);
+            let is_scalar = session.scalar_functions().contains_key(&name);
             let is_known =
                 session.aggregate_functions().contains_key(&name) || session.window_functions().contains_key(&name);
-            function.over.is_some() || is_known || name == "unnest"
+            function.over.is_some() || (is_known && !is_scalar) || name == "unnest"
         }
         _ => false,
     }
@@ -80,10 +86,11 @@ fn check_function(function: &Function, session: &SessionState) -> Result<()> {
         ))
         .with_hint("write it in the `query` of a task `SQL` over a bounded input"));
     }
-    check_scalar(&name_of(function), session)
+    check_scalar(&name_of(function), session, &[])
 }
 
-fn check_scalar(name: &str, session: &SessionState) -> Result<()> {
+/// `others` are functions that may have been meant too.
+fn check_scalar(name: &str, session: &SessionState, others: &[&str]) -> Result<()> {
     if let Some(known) = session.scalar_functions().get(name) {
         if known.signature().volatility == Volatility::Immutable {
             return Ok(());
@@ -104,7 +111,7 @@ fn check_scalar(name: &str, session: &SessionState) -> Result<()> {
         return Err(Error::config("`unnest` makes several rows of one; an expression makes one value")
             .with_hint("take one element instead, for example `tags[1]`"));
     }
-    let known = session.scalar_functions().keys().map(String::as_str);
+    let known = session.scalar_functions().keys().map(String::as_str).chain(others.iter().copied());
     let hint = match nearest(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {

@@ -26,12 +26,9 @@ pub(super) fn unplanned(error: DataFusionError, tables: &[&Relation]) -> Error {
             Some(near) if near != field.name => format!("did you mean {near}? columns are: {list}"),
             _ => format!("columns are: {list}; text is written in single quotes"),
         };
-        return Error::config(format!("there is no column {}", field.flat_name()))
-            .with_setting("query")
-            .with_hint(hint);
+        return Error::config(format!("there is no column {}", field.flat_name())).with_hint(hint);
     }
     Error::config("the query does not fit its tables")
-        .with_setting("query")
         .with_hint(format!("convert with `cast(… as …)` where types differ; columns are: {}", columns().join(", ")))
         .with_source(error.strip_backtrace())
 }

@@ -1,8 +1,8 @@
 //! `SQL` for queries that need all rows.
 
 use aqueduct_model::{
-    Batch, Epoch, Error, InputPort, Operator, OperatorContext, Output, OutputPort, RelationName, Result, SchemaChange,
-    State,
+    Batch, Epoch, Error, ErrorKind, InputPort, Operator, OperatorContext, Output, OutputPort, RelationName, Result,
+    SchemaChange, State,
 };
 use async_trait::async_trait;
 
@@ -60,24 +60,29 @@ impl Operator for Whole {
 
     async fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         let work = opened(&mut self.work)?;
-        let tables = all_known(work.tables(&self.query, &self.config.columns)?)?;
+        let tables = all_known(work.tables(&self.query, &self.config.columns).map_err(of_query)?)?;
         let name = match (&self.config.table, tables.as_slice()) {
             (Some(table), _) => RelationName::table(table),
             (None, [(relation, _)]) => relation.name().clone(),
             (None, _) => RelationName::table(&self.task),
         };
         let target = Target { name, key: self.config.key.clone(), version: 1 };
-        work.run(&self.query, tables, &target, out).await
+        work.run(&self.query, tables, &target, out).await.map_err(of_query)
     }
 }
 
 impl Whole {
     /// Looks at the query as soon as all its tables are known, so that a mistake does not come out at the end only.
     fn check(&mut self) -> Result<()> {
-        let tables = opened(&mut self.work)?.tables(&self.query, &self.config.columns)?;
+        let tables = opened(&mut self.work)?.tables(&self.query, &self.config.columns).map_err(of_query)?;
         let known: Option<Vec<_>> = tables.into_iter().map(|(_, input)| input).collect();
-        known.map_or(Ok(()), |tables| self.query.columns(&tables).map(drop))
+        known.map_or(Ok(()), |tables| self.query.columns(&tables).map(drop).map_err(of_query))
     }
+}
+
+/// What is wrong with settings is wrong with the query, where nothing else is named.
+fn of_query(error: Error) -> Error {
+    if error.kind() == ErrorKind::Config { error.with_setting("query") } else { error }
 }
 
 fn opened(work: &mut Option<Work>) -> Result<&mut Work> {

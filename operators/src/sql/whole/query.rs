@@ -8,7 +8,8 @@ use datafusion::sql::TableReference;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    Query as Syntax, Select, SelectFlavor, SelectItem, SetExpr, Statement, Visit, Visitor, visit_expressions,
+    Expr, Query as Syntax, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor, Visit, Visitor,
+    visit_expressions,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -68,7 +69,10 @@ impl WholeQuery {
             return Err(Error::config("the query names no table")
                 .with_hint("name one after `from`: the id of an input task or a table of the stream"));
         }
-        Ok(Self { words: words(text)?, takes_all_columns: shape.takes_all_columns, tables, statement })
+        let words = words(text)?;
+        // A natural join is one by all columns that both tables have, named or not.
+        let takes_all_columns = shape.takes_all_columns || words.contains("natural");
+        Ok(Self { words, takes_all_columns, tables, statement })
     }
 
     /// True when the query names this relation, or the input that it came by.
@@ -110,7 +114,7 @@ impl WholeQuery {
                         )
                     };
                     let text = format!("`{reference}` may be {} or {}", shown(*one), shown(*other));
-                    Err(Error::config(text).with_setting("query").with_hint(
+                    Err(Error::config(text).with_hint(
                         "name the table with its schema, or limit the inputs to one table each: `tables: [orders]`",
                     ))
                 }
@@ -154,23 +158,30 @@ fn check_names(query: &Syntax) -> Result<()> {
         match body {
             SetExpr::SetOperation { left, .. } => body = left,
             SetExpr::Query(inner) => body = &inner.body,
-            SetExpr::Select(select) => {
-                for item in &select.projection {
-                    if let SelectItem::UnnamedExpr(expr) = item
-                        && !matches!(
-                            expr,
-                            datafusion::sql::sqlparser::ast::Expr::Identifier(_)
-                                | datafusion::sql::sqlparser::ast::Expr::CompoundIdentifier(_)
-                        )
-                    {
-                        return Err(nameless(expr));
-                    }
-                }
-                return Ok(());
-            }
+            SetExpr::Select(select) => return check_columns(select),
             _ => return Ok(()),
         }
     }
+}
+
+fn check_columns(select: &Select) -> Result<()> {
+    let mut names: Vec<&str> = Vec::new();
+    for item in &select.projection {
+        let name = match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(column)) => Some(column),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last(),
+            SelectItem::UnnamedExpr(expr) => return Err(nameless(expr)),
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias),
+            _ => None,
+        };
+        let Some(name) = name.map(|name| name.value.as_str()) else { continue };
+        if names.contains(&name) {
+            return Err(Error::config(format!("two columns are named {name}"))
+                .with_hint(format!("name one of them otherwise: `… as {name}_2`")));
+        }
+        names.push(name);
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -182,12 +193,14 @@ impl Visitor for Shape {
     type Break = &'static str;
 
     fn pre_visit_query(&mut self, query: &Syntax) -> ControlFlow<Self::Break> {
-        if !query.pipe_operators.is_empty() {
-            return ControlFlow::Break("|>");
-        }
-        if !query.locks.is_empty() || query.for_clause.is_some() {
-            return ControlFlow::Break("for update");
-        }
+        // Clauses that the planner would pass over in silence.
+        let clauses = [
+            ("|>", !query.pipe_operators.is_empty()),
+            ("for", !query.locks.is_empty() || query.for_clause.is_some()),
+            ("settings", query.settings.is_some()),
+            ("format", query.format_clause.is_some()),
+        ];
+        refuse(&clauses)?;
         match query.with.as_ref().is_some_and(|with| with.recursive) {
             true => ControlFlow::Break("with recursive"),
             false => self.visit_body(&query.body),
@@ -198,24 +211,46 @@ impl Visitor for Shape {
         let wild = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
         self.takes_all_columns |= select.projection.iter().any(wild);
         self.takes_all_columns |= select.flavor == SelectFlavor::FromFirstNoSelect;
-        match select.into.is_some() {
-            true => ControlFlow::Break("into"),
-            false => ControlFlow::Continue(()),
-        }
+        refuse(&[
+            ("into", select.into.is_some()),
+            ("prewhere", select.prewhere.is_some()),
+            ("connect by", !select.connect_by.is_empty()),
+            ("cluster by", !select.cluster_by.is_empty()),
+            ("distribute by", !select.distribute_by.is_empty()),
+            ("sort by", !select.sort_by.is_empty()),
+            ("lateral view", !select.lateral_views.is_empty()),
+            ("top", select.top.is_some()),
+            ("exclude behind the list", select.exclude.is_some()),
+            ("select as", select.value_table_mode.is_some()),
+            ("a select modifier", select.select_modifiers.is_some()),
+        ])
     }
 
-    fn pre_visit_table_factor(
-        &mut self,
-        factor: &datafusion::sql::sqlparser::ast::TableFactor,
-    ) -> ControlFlow<Self::Break> {
-        use datafusion::sql::sqlparser::ast::TableFactor as Factor;
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
         match factor {
-            Factor::Table { sample: Some(_), .. } => ControlFlow::Break("tablesample"),
-            Factor::Table { args: Some(_), .. } | Factor::TableFunction { .. } | Factor::Function { .. } => {
-                ControlFlow::Break("a table function")
+            TableFactor::Table { args, with_hints, version, partitions, json_path, sample, index_hints, .. } => {
+                refuse(&[
+                    ("a table function", args.is_some()),
+                    ("a table hint", !with_hints.is_empty() || !index_hints.is_empty()),
+                    ("a table version", version.is_some()),
+                    ("partition", !partitions.is_empty()),
+                    ("a path behind a table", json_path.is_some()),
+                    ("tablesample", sample.is_some()),
+                ])
             }
-            _ => ControlFlow::Continue(()),
+            TableFactor::Derived { .. } | TableFactor::UNNEST { .. } | TableFactor::NestedJoin { .. } => {
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Break("a table function"),
         }
+    }
+}
+
+/// The first of the clauses that is there.
+fn refuse(clauses: &[(&'static str, bool)]) -> ControlFlow<&'static str> {
+    match clauses.iter().find(|(_, present)| *present) {
+        Some((clause, _)) => ControlFlow::Break(clause),
+        None => ControlFlow::Continue(()),
     }
 }
 

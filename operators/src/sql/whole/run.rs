@@ -183,12 +183,10 @@ fn distinct(columns: &Schema) -> Result<()> {
     for (i, field) in columns.fields().iter().enumerate() {
         if columns.fields()[..i].iter().any(|other| other.name() == field.name()) {
             return Err(Error::config(format!("two columns are named {}", field.name()))
-                .with_setting("query")
                 .with_hint(format!("name one of them otherwise: `{} as other`", field.name())));
         }
         if *field.data_type() == DataType::Null {
             return Err(Error::config(format!("the column {} has no type", field.name()))
-                .with_setting("query")
                 .with_hint("give it one: `cast(null as varchar)`"));
         }
     }

@@ -78,7 +78,7 @@ impl Work {
         let found = query.tables.iter().zip(places).map(|(reference, place)| {
             let name = text_of(reference);
             let input = match place.and_then(|place| spool.tables().get(place)) {
-                Some(table) => Some((table.relation().clone(), spool.view(table))),
+                Some(table) => Some((self.intake.relation(table).clone(), spool.view(table))),
                 None => columns.get(&name).map(|columns| declared(&name, columns)).transpose()?.map(|relation| {
                     let view = View::empty(relation.columns().clone());
                     (relation, view)

@@ -4,7 +4,8 @@
 //! * Every transaction changes `a`, `b` and adds a row to `journal`, which has no key: a row that is written twice shows.
 //! * The sum over `a` and `b` never changes. It is read from the target every 10 ms by a client of its own; any other
 //!   sum is a transaction in parts.
-//! * Every 25 kills the bank rests, the flow catches up, and all rows are compared.
+//! * Every 25 kills the bank rests, the flow catches up, and all rows are compared. Every 250 kills another bank opens,
+//!   with a flow of its own: comparing costs what the bank has seen.
 //!
 //! `AQUEDUCT_CDC_KILLS` says how often in all (default 100).
 
@@ -26,6 +27,7 @@ const OPENING: i64 = 1_000;
 const SUM: i64 = 2 * ACCOUNTS as i64 * OPENING;
 const PAIRS: u64 = 4;
 const KILLS_BETWEEN_RESTS: u64 = 25;
+const KILLS_OF_A_BANK: u64 = 250;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 fn kills() -> u64 {
@@ -69,9 +71,14 @@ const COUNT: &str = "SELECT count(*) FROM journal";
 /// What a series of kills came to.
 #[derive(Debug, Default)]
 struct Tally {
+    /// Of this bank.
     transactions: u64,
+    /// Of the banks before.
+    transactions_before: u64,
     lost: i64,
     doubled: i64,
+    looks: u64,
+    torn: u64,
     first_rows: Vec<Duration>,
 }
 
@@ -165,15 +172,46 @@ fn compare(case: &Captured<'_>, target: &mut Reader, tally: &mut Tally) {
     }
 }
 
-fn torture(name: &str, source: Kind, plugin: &str, target: Option<&Database<'_>>) {
+fn torture(name: &str, source: Kind, plugin: &str, target: Option<&Server>) {
     let server = Server::start(source, Options::new());
+    let (mut tally, mut random, kills) = (Tally::default(), Random(20_261_122), kills());
+    let mut left = kills;
+    while left > 0 {
+        let of_this_bank = left.min(KILLS_OF_A_BANK);
+        let database = target.map(Server::database);
+        one_bank(&server, plugin, database.as_ref(), &mut tally, &mut random, of_this_bank);
+        left -= of_this_bank;
+    }
+    let Tally { transactions_before: transactions, lost, doubled, looks, torn, mut first_rows, .. } = tally;
+    first_rows.sort();
+    let at = |part: usize| {
+        first_rows.get(first_rows.len() * part / 100).or(first_rows.last()).map_or(0, Duration::as_millis)
+    };
+    println!(
+        "{name}: kills {kills}, transactions {transactions}, lost {lost}, doubled {doubled}, torn {torn} in {looks} looks, first new row after a kill: median {} ms, max {} ms",
+        at(50),
+        at(100)
+    );
+    assert_eq!((lost, doubled, torn), (0, 0, 0), "{name}: lost, doubled, torn");
+    assert!(transactions > kills, "the bank was open");
+}
+
+/// Opens a bank, and kills the daemon that copies it so many times.
+fn one_bank(
+    server: &Server,
+    plugin: &str,
+    target: Option<&Database<'_>>,
+    tally: &mut Tally,
+    random: &mut Random,
+    kills: u64,
+) {
     let duck = plugin == "DuckDBOutput";
     let config = match target {
         Some(_) => "url: \"${env:TARGET_URL}\"",
         None if duck => "path: copy.duckdb",
         None => "path: copy.db",
     };
-    let mut case = Captured::on(&server)
+    let mut case = Captured::on(server)
         .sinks(&format!("  - {{ id: copy, plugin: {plugin}, from: origin, config: {{ {config} }} }}"));
     if let Some(database) = target {
         case.set_environment("TARGET_URL", &database.url("cdc"));
@@ -188,40 +226,22 @@ fn torture(name: &str, source: Kind, plugin: &str, target: Option<&Database<'_>>
     let mut eye = reader();
     first_copy(&mut case, &mut eye, duck);
     let watch = Watch::over(reader());
-    let mut tally = Tally::default();
-    let (seed, kills) = (20_261_122, kills());
-    let mut random = Random(seed);
+    let seed = random.below(u64::MAX);
     let mut writer = open(&case, 0, seed);
     for kill in 1..=kills {
-        one_kill(&mut case, &mut eye, &mut tally, &mut random, kill, duck);
+        one_kill(&mut case, &mut eye, tally, random, kill, duck);
         if kill % KILLS_BETWEEN_RESTS == 0 || kill == kills {
             tally.transactions += writer.stop();
-            quiesce(&mut case, &mut eye, &mut tally, duck);
-            writer = open(&case, tally.transactions, seed + kill);
+            quiesce(&mut case, &mut eye, tally, duck);
+            writer = open(&case, tally.transactions, seed ^ kill);
         }
     }
     tally.transactions += writer.stop();
-    quiesce(&mut case, &mut eye, &mut tally, duck);
+    quiesce(&mut case, &mut eye, tally, duck);
     let (looks, torn) = watch.end();
-    tally.first_rows.sort();
-    let at = |part: usize| {
-        tally
-            .first_rows
-            .get(tally.first_rows.len() * part / 100)
-            .or(tally.first_rows.last())
-            .copied()
-            .unwrap_or_default()
-    };
-    println!(
-        "{name}: kills {kills}, transactions {}, lost {}, doubled {}, torn {torn} in {looks} looks, first new row after a kill: median {} ms, max {} ms",
-        tally.transactions,
-        tally.lost,
-        tally.doubled,
-        at(50).as_millis(),
-        at(100).as_millis()
-    );
-    assert_eq!((tally.lost, tally.doubled, torn), (0, 0, 0), "{name}: lost, doubled, torn");
-    assert!(tally.transactions > kills, "the bank was open");
+    tally.looks += looks;
+    tally.torn += torn;
+    tally.transactions_before += std::mem::take(&mut tally.transactions);
 }
 
 /// The snapshot: until it is whole, sums mean nothing.
@@ -317,7 +337,5 @@ fn postgres_to_duckdb_killed_at_any_moment() {
 }
 
 fn to_server(name: &str, source: Kind, plugin: &str, kind: Kind) {
-    let server = Server::start(kind, Options::new());
-    let database = server.database();
-    torture(name, source, plugin, Some(&database));
+    torture(name, source, plugin, Some(&Server::start(kind, Options::new())));
 }

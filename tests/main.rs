@@ -10,6 +10,7 @@ mod exactly_once;
 mod examples;
 mod flow_definitions;
 mod harness;
+mod nexmark;
 mod operation;
 mod plugin_catalogue;
 mod receipts;

@@ -16,6 +16,7 @@ mod latency;
 mod pipeline;
 mod plain_datafusion;
 mod read_tables;
+mod sql_bounded;
 mod startup;
 mod stream_changes;
 mod totals;
@@ -26,7 +27,7 @@ use figure::Figure;
 /// A name, and what measures it.
 type Measure = (&'static str, fn() -> Vec<Figure>);
 
-const MEASURES: [Measure; 11] = [
+const MEASURES: [Measure; 12] = [
     ("chain", chain::measure),
     ("checkpoints", checkpoints::measure),
     ("csv_to_parquet", csv_to_parquet::measure),
@@ -36,6 +37,7 @@ const MEASURES: [Measure; 11] = [
     ("latency", latency::measure),
     ("bounded_memory", bounded_memory::measure),
     ("totals", totals::measure),
+    ("sql_bounded", sql_bounded::measure),
     ("startup", startup::measure),
     ("backpressure", backpressure::measure),
 ];

@@ -1,8 +1,10 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
-//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Filter`](filter), [`Function`](function),
-//!   [`Group`](group), [`If`](if_else), [`Mapping`](mapping), [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples),
-//!   [`Split`](split), [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union).
+//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Duplicate`](duplicate), [`Filter`](filter),
+//!   [`Function`](function), [`Group`](group), [`If`](if_else), [`Join`](join), [`Mapping`](mapping),
+//!   [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples), [`Sort`](sort), [`Split`](split),
+//!   [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union), [`Unique`](unique), [`Watermark`](watermark),
+//!   [`Window`](window).
 //! * Control: [`Starter`](starter) and [`For`](for_each) make rows of which [`SubFlow`](sub_flow) and
 //!   [`While`](while_loop) make runs of other flows.
 //! * [`sql::Expression`] is the expression that all of them share: SQL text, bound to a relation once.
@@ -17,11 +19,15 @@ mod bindings;
 pub mod checker;
 pub mod column_to_row;
 mod described;
+pub mod duplicate;
+mod event_time;
 pub mod filter;
 pub mod for_each;
 pub mod function;
 pub mod group;
+mod kept_relation;
 pub mod if_else;
+pub mod join;
 mod kept_rows;
 pub mod mapping;
 pub mod masking;
@@ -30,7 +36,9 @@ mod projection;
 pub mod row_to_column;
 pub(crate) mod runs;
 pub mod samples;
+pub mod sort;
 pub mod split;
+mod spool;
 pub mod sql;
 pub mod starter;
 mod state;
@@ -39,8 +47,11 @@ pub mod sub_flow;
 pub mod switch;
 mod text;
 pub mod union;
+pub mod unique;
 mod verdicts;
+pub mod watermark;
 pub mod while_loop;
+pub mod window;
 
 #[cfg(test)]
 mod tests;
@@ -49,15 +60,18 @@ mod tests;
 pub const ENTRIES: &[PluginEntry] = &[
     checker::ENTRY,
     column_to_row::ENTRY,
+    duplicate::ENTRY,
     filter::ENTRY,
     for_each::ENTRY,
     function::ENTRY,
     group::ENTRY,
     if_else::ENTRY,
+    join::ENTRY,
     mapping::ENTRY,
     masking::ENTRY,
     row_to_column::ENTRY,
     samples::ENTRY,
+    sort::ENTRY,
     split::ENTRY,
     sql::ENTRY,
     starter::ENTRY,
@@ -65,5 +79,8 @@ pub const ENTRIES: &[PluginEntry] = &[
     sub_flow::ENTRY,
     switch::ENTRY,
     union::ENTRY,
+    unique::ENTRY,
+    watermark::ENTRY,
     while_loop::ENTRY,
+    window::ENTRY,
 ];

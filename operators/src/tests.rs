@@ -90,6 +90,37 @@ pub(crate) fn run(entry: PluginEntry, config: &Value, batches: &[Batch]) -> Resu
     Ok(out)
 }
 
+/// Runs batches, each by its port, from tasks `input` and `other`, through an operator that crashes behind those of them
+/// that `crashes` names, each time right after a checkpoint and some rows that never were.
+pub(crate) fn run_with_crashes(
+    entry: PluginEntry,
+    config: &Value,
+    batches: &[(usize, Batch)],
+    crashes: &[usize],
+    folder: Option<&std::path::Path>,
+) -> Result<Memory> {
+    let inputs = vec!["input".to_owned(), "other".to_owned()];
+    let context =
+        OperatorContext { flow: "flow".into(), task: "task".into(), state_dir: folder.map(Into::into), inputs };
+    let mut out = Memory::default();
+    block_on(async {
+        let mut operator = build(entry, config)?;
+        operator.open(&context, None).await?;
+        for (n, (port, batch)) in batches.iter().enumerate() {
+            operator.process(InputPort(*port), batch.clone(), &mut out).await?;
+            if crashes.contains(&n) {
+                let state = operator.snapshot(aqueduct_model::Epoch(n as u64)).await?;
+                let mut lost = Memory::default();
+                operator.process(InputPort(*port), batch.clone(), &mut lost).await?;
+                operator = build(entry, config)?;
+                operator.open(&context, Some(state)).await?;
+            }
+        }
+        operator.finish(&mut out).await
+    })?;
+    Ok(out)
+}
+
 /// What one schema change becomes.
 pub(crate) fn run_change(entry: PluginEntry, config: &Value, change: SchemaChange) -> Result<Memory> {
     let mut operator = build(entry, config)?;

@@ -49,6 +49,16 @@ pub trait Output: Send {
     /// Sends a schema change on.
     async fn announce(&mut self, port: OutputPort, change: SchemaChange) -> Result<()>;
 
+    /// Sends progress of event time on, by every port: no row that is emitted after this lies behind it.
+    ///
+    /// The default drops it, for outputs that keep rows only.
+    ///
+    /// # Errors
+    /// When the flow is being torn down.
+    fn advance(&mut self, _watermark: Watermark) -> Result<()> {
+        Ok(())
+    }
+
     /// Refuses a row under the task's `on_bad_row` policy.
     ///
     /// # Errors
@@ -73,7 +83,8 @@ pub trait Operator: Send {
         out.announce(OutputPort::MAIN, change).await
     }
 
-    /// Handles the watermark over all inputs; what it returns is sent on.
+    /// Handles the watermark over all inputs; what it returns is sent on. Behind an operator that waits for its end
+    /// nothing is sent on: its rows come later.
     async fn on_watermark(&mut self, watermark: Watermark, _out: &mut dyn Output) -> Result<Option<Watermark>> {
         Ok(Some(watermark))
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, ErrorKind, Inspect, Operator, Result, Scan, Sink, Source, SourceContext};
+use crate::{Error, ErrorKind, HumanDuration, Inspect, Operator, Result, Scan, Sink, Source, SourceContext};
 
 /// What a plugin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -116,6 +116,8 @@ pub struct Properties {
     pub stateful: bool,
     /// How many rows an operator makes of its input rows.
     pub cardinality: Cardinality,
+    /// How long the inputs of an operator may be silent before it is told so, by the watermark `Idle`; `None`: never.
+    pub idle_after: Option<HumanDuration>,
 }
 
 impl Properties {
@@ -136,6 +138,7 @@ impl Properties {
             runs_flows: false,
             stateful: false,
             cardinality: Cardinality::Any,
+            idle_after: None,
         }
     }
 

@@ -140,7 +140,11 @@ pub(super) fn changes_into_operator(source: &str, source_plugin: &str, plugin: &
             "{plugin} with these settings takes inserts only, but the task `{source}` ({source_plugin}) emits updates \
              and deletes"
         ),
-        "choose settings that take changes (see the plugin's page), or a source that emits inserts only".to_owned(),
+        match over_changes(plugin) {
+            Some(other) => format!("{other}; or read the tables as they are, with a source that emits inserts only"),
+            None => "choose settings that take changes (see the plugin's page), or a source that emits inserts only"
+                .to_owned(),
+        },
     )
 }
 
@@ -150,8 +154,24 @@ pub(super) fn endless_into_operator(source: &str, source_plugin: &str, plugin: &
             "{plugin} with these settings gives its rows when its input ends, but the task `{source}` \
              ({source_plugin}) never ends"
         ),
-        "choose settings that need no end (see the plugin's page), or give the source one".to_owned(),
+        match over_changes(plugin) {
+            Some(other) => format!("{other}; or give the source an end"),
+            None => "choose settings that need no end (see the plugin's page), or give the source one".to_owned(),
+        },
     )
+}
+
+/// What does on streams and changelogs what an operator does at the end of its input.
+fn over_changes(plugin: &str) -> Option<&'static str> {
+    match plugin {
+        "SQL" => Some(
+            "use a task Group for totals, Unique or Duplicate for `distinct`, and SQL for what each row says alone",
+        ),
+        "Unique" => Some("use a task Group with `count(*)`"),
+        "Duplicate" => Some("use a horizon (`rows: 10000`, or `within: 10m` with `time_column`)"),
+        "Sort" => Some("keep the table at the target and sort there"),
+        _ => None,
+    }
 }
 
 pub(super) fn delivery_not_given(asked: &str, given: &str, task: &str, plugin: &str, reason: &str) -> Message {

@@ -104,6 +104,9 @@ impl Inbox {
                 Element::End { positions } => {
                     self.inputs[port].positions = positions;
                     self.inputs[port].state = InputState::Ended;
+                    if let Some(risen) = self.risen_watermark() {
+                        return Ok(Incoming::Watermark(risen));
+                    }
                 }
             }
         }
@@ -167,8 +170,11 @@ impl Inbox {
         Some(Barrier { positions: Arc::new(self.positions()), ..barrier })
     }
 
-    /// The least watermark over the inputs that are not idle, if it rose.
+    /// The least watermark over the inputs that are not idle and have not ended, if it rose.
     fn risen_watermark(&mut self) -> Option<Watermark> {
+        if self.inputs.iter().all(|input| input.state == InputState::Ended) {
+            return None;
+        }
         let mut least: Option<i64> = None;
         let mut all_idle = true;
         for input in self.inputs.iter().filter(|input| input.state != InputState::Ended) {
@@ -249,6 +255,15 @@ mod tests {
         let Incoming::Watermark(merged) = inbox.next().await.unwrap() else { panic!("a watermark") };
         assert_eq!(merged, Watermark::EventTimeMs(30));
         senders[1].send_control(Element::Watermark(Watermark::Idle)).unwrap();
+        let Incoming::Watermark(merged) = inbox.next().await.unwrap() else { panic!("a watermark") };
+        assert_eq!(merged, Watermark::EventTimeMs(50));
+    }
+
+    #[tokio::test]
+    async fn an_input_that_ended_holds_no_watermark_back() {
+        let (mut senders, mut inbox) = inbox(2);
+        senders[0].send_control(Element::Watermark(Watermark::EventTimeMs(50))).unwrap();
+        senders[1].send_control(Element::End { positions: Arc::default() }).unwrap();
         let Incoming::Watermark(merged) = inbox.next().await.unwrap() else { panic!("a watermark") };
         assert_eq!(merged, Watermark::EventTimeMs(50));
     }

@@ -20,7 +20,7 @@ use super::coordinator::{Coordinator, Ended};
 use super::dead_letters::DeadLetters;
 use super::factory::PluginFactory;
 use super::inbox::Inbox;
-use super::operator_task::OperatorTask;
+use super::operator_task::{OperatorTask, Silence};
 use super::outbox::Outbox;
 use super::progress::{Activity, Progress};
 use super::protocol::{COMMANDS_MAX, Command, EventSender};
@@ -205,6 +205,8 @@ fn build(
                 progress,
                 tables: task.tables.clone(),
                 cardinality: task.properties.cardinality,
+                needs_end: task.properties.needs_end,
+                silence: Silence::new(task.properties.idle_after.map(|limit| limit.0)),
                 rows_in_epoch: 0,
             };
             Box::pin(task.run())

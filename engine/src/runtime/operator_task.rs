@@ -1,12 +1,14 @@
 //! The loop of an operator: align, process, snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aqueduct_model::{
     Barrier, Batch, Cardinality, Element, Error, InputPort, Load, Operator, OperatorContext, Output, OutputPort,
-    Relation, Result, State,
+    Relation, Result, State, Watermark,
 };
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::inbox::{Inbox, Incoming};
 use super::outbox::{EpochCounts, Outbox, aborted};
@@ -25,6 +27,9 @@ pub(crate) struct OperatorTask {
     /// Relations the operator is limited to, as patterns; empty: all.
     pub(crate) tables: Vec<String>,
     pub(crate) cardinality: Cardinality,
+    /// Its rows come when its inputs end, so event time must not pass before them.
+    pub(crate) needs_end: bool,
+    pub(crate) silence: Silence,
     /// Rows given to the operator since the last barrier.
     pub(crate) rows_in_epoch: u64,
 }
@@ -44,6 +49,39 @@ enum Next {
     /// The inputs have ended and work beside them has not.
     Linger,
     End,
+}
+
+/// For how long no row came, where the operator wants to know.
+pub(crate) struct Silence {
+    limit: Option<Duration>,
+    /// When it is long enough; `None` once the operator was told.
+    until: Option<Instant>,
+}
+
+impl Silence {
+    pub(crate) fn new(limit: Option<Duration>) -> Self {
+        let mut silence = Self { limit, until: None };
+        silence.broken();
+        silence
+    }
+
+    /// A row came.
+    fn broken(&mut self) {
+        self.until = self.limit.map(|limit| Instant::now() + limit);
+    }
+
+    /// What comes next, or the news that nothing does. The inbox keeps nothing in its future, so it may be dropped.
+    async fn or_next(&mut self, inbox: &mut Inbox) -> Result<Incoming> {
+        let Some(until) = self.until else { return inbox.next().await };
+        tokio::select! {
+            biased;
+            incoming = inbox.next() => incoming,
+            () = tokio::time::sleep_until(until) => {
+                self.until = None;
+                Ok(Incoming::Watermark(Watermark::Idle))
+            }
+        }
+    }
 }
 
 impl OperatorTask {
@@ -84,8 +122,10 @@ impl OperatorTask {
 
     /// Waits for something to do. Work beside the stream has the last word, so that a barrier is not held up by it.
     async fn wake(&mut self, lingers: bool) -> Result<Wake> {
-        let Self { operator, inbox, commands, .. } = self;
-        let Some(background) = operator.background() else { return inbox.next().await.map(Wake::Incoming) };
+        let Self { operator, inbox, commands, silence, .. } = self;
+        let Some(background) = operator.background() else {
+            return silence.or_next(inbox).await.map(Wake::Incoming);
+        };
         if lingers {
             return Ok(tokio::select! {
                 biased;
@@ -96,7 +136,7 @@ impl OperatorTask {
         let takes_input = background.load() != Load::Full;
         let incoming = async {
             if takes_input {
-                return inbox.next().await;
+                return silence.or_next(inbox).await;
             }
             inbox.aborted().await;
             Ok(Incoming::Aborted)
@@ -116,7 +156,8 @@ impl OperatorTask {
             }
             Incoming::Schema(_, change) => self.outbox.announce_everywhere(&change)?,
             Incoming::Watermark(watermark) => {
-                if let Some(watermark) = self.operator.on_watermark(watermark, &mut self.outbox).await? {
+                let passed = self.operator.on_watermark(watermark, &mut self.outbox).await?;
+                if let Some(watermark) = passed.filter(|_| !self.needs_end) {
                     self.outbox.broadcast(&Element::Watermark(watermark))?;
                 }
             }
@@ -165,6 +206,7 @@ impl OperatorTask {
     async fn process(&mut self, port: InputPort, batch: Batch) -> Result<()> {
         self.progress.batch_in(batch.num_rows(), 0, batch.ingested_at_ms());
         self.rows_in_epoch += batch.num_rows() as u64;
+        self.silence.broken();
         fail::fail_point!("op.process");
         if self.handles(batch.relation()) {
             self.operator.process(port, batch, &mut self.outbox).await

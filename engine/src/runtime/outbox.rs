@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use aqueduct_model::{BadRow, BadRows, Batch, Element, Error, ErrorKind, Output, OutputPort, Result, SchemaChange};
+use aqueduct_model::{
+    BadRow, BadRows, Batch, Element, Error, ErrorKind, Output, OutputPort, Result, SchemaChange, Watermark,
+};
 use async_trait::async_trait;
 
 use super::cancel::Cancel;
@@ -101,6 +103,10 @@ impl Output for Outbox {
             sender.send_control(Element::Schema(change.clone())).map_err(|Closed| aborted())?;
         }
         Ok(())
+    }
+
+    fn advance(&mut self, watermark: Watermark) -> Result<()> {
+        self.broadcast(&Element::Watermark(watermark))
     }
 
     fn reject(&mut self, row: BadRow) -> Result<()> {

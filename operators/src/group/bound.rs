@@ -13,30 +13,30 @@ use super::total::Kind;
 use crate::sql::BoundExpression;
 
 /// See the module.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     /// The input columns that are needed, and the batch that has only these.
-    pub(super) used: Vec<usize>,
-    pub(super) narrow: SchemaRef,
+    pub(crate) used: Vec<usize>,
+    pub(crate) narrow: SchemaRef,
     /// Turns the rows of such a batch into bytes and back.
-    pub(super) rows: RowConverter,
+    pub(crate) rows: RowConverter,
     /// The key of the input, where it has one.
-    pub(super) key: Option<(Vec<usize>, RowConverter)>,
-    pub(super) by: Vec<BoundExpression>,
+    pub(crate) key: Option<(Vec<usize>, RowConverter)>,
+    pub(crate) by: Vec<BoundExpression>,
     /// Turns groups into bytes and back.
-    pub(super) groups: RowConverter,
-    pub(super) totals: Vec<BoundTotal>,
-    pub(super) output: Arc<Relation>,
+    pub(crate) groups: RowConverter,
+    pub(crate) totals: Vec<BoundTotal>,
+    pub(crate) output: Arc<Relation>,
     /// What the state depends on, as text.
-    pub(super) shape: String,
+    pub(crate) shape: String,
 }
 
 /// One total, bound.
-pub(super) struct BoundTotal {
+pub(crate) struct BoundTotal {
     pub(super) kind: Kind,
-    pub(super) argument: Option<BoundExpression>,
-    pub(super) condition: Option<BoundExpression>,
+    pub(crate) argument: Option<BoundExpression>,
+    pub(crate) condition: Option<BoundExpression>,
     /// Turns values into bytes that sort with the wanted one first, and back.
-    pub(super) values: Option<RowConverter>,
+    pub(crate) values: Option<RowConverter>,
 }
 
 impl Bound {
@@ -44,7 +44,7 @@ impl Bound {
     ///
     /// # Errors
     /// `Config` for unknown columns and types that have no such total.
-    pub(super) fn new(parsed: &Parsed, input: &Relation, table: &str) -> Result<Self> {
+    pub(crate) fn new(parsed: &Parsed, input: &Relation, table: &str) -> Result<Self> {
         let mut by = Vec::new();
         for (name, expression) in &parsed.by {
             by.push(expression.bind(input).map_err(|error| error.with_setting(format!("by.{name}")))?);
@@ -110,7 +110,7 @@ impl Bound {
     }
 
     /// The columns of a batch that are needed.
-    pub(super) fn narrowed(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+    pub(crate) fn narrowed(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         rows.project(&self.used)
             .map_err(|error| Error::bug("a batch without its relation's columns").with_source(error))
     }
@@ -119,14 +119,14 @@ impl Bound {
     ///
     /// # Errors
     /// `State` when they are not of these columns.
-    pub(super) fn restored(&self, kept: &[Vec<u8>]) -> Result<RecordBatch> {
+    pub(crate) fn restored(&self, kept: &[Vec<u8>]) -> Result<RecordBatch> {
         let columns = restored(&self.rows, kept.iter().map(Vec::as_slice))?;
         RecordBatch::try_new(self.narrow.clone(), columns).map_err(foreign)
     }
 }
 
 /// Values that were kept as bytes.
-pub(super) fn restored<'a>(converter: &RowConverter, kept: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
+pub(crate) fn restored<'a>(converter: &RowConverter, kept: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
     let parser = converter.parser();
     converter.convert_rows(kept.map(|bytes| parser.parse(bytes))).map_err(foreign)
 }
@@ -139,7 +139,7 @@ fn unfit(error: arrow::error::ArrowError) -> Error {
     Error::config("columns of this type cannot be compared").with_source(error).with_hint("cast them to text")
 }
 
-fn converter<'a>(fields: impl Iterator<Item = &'a Field>) -> Result<RowConverter> {
+pub(crate) fn converter<'a>(fields: impl Iterator<Item = &'a Field>) -> Result<RowConverter> {
     RowConverter::new(fields.map(|field| SortField::new(field.data_type().clone())).collect()).map_err(unfit)
 }
 

@@ -10,7 +10,7 @@ use crate::mapping::Ordered;
 use crate::sql::{AggregateCall, Expression};
 
 /// The least memory for state that is worth having.
-const STATE_MEMORY_MIN: u64 = 1 << 20;
+pub(crate) const STATE_MEMORY_MIN: u64 = 1 << 20;
 
 /// Groups, and what is computed per group.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -45,15 +45,16 @@ pub enum By {
     Computed(BTreeMap<String, String>),
 }
 
-fn state_memory() -> ByteSize {
+/// What is held in memory by default.
+pub(crate) fn state_memory() -> ByteSize {
     ByteSize(64 << 20)
 }
 
 /// The settings, read.
 #[derive(Debug, Clone)]
-pub(super) struct Parsed {
-    pub(super) by: Vec<(String, Expression)>,
-    pub(super) totals: Vec<(String, AggregateCall)>,
+pub(crate) struct Parsed {
+    pub(crate) by: Vec<(String, Expression)>,
+    pub(crate) totals: Vec<(String, AggregateCall)>,
 }
 
 impl GroupConfig {
@@ -65,18 +66,33 @@ impl GroupConfig {
                 .with_setting("by")
                 .with_hint("write `by: [region]`; for one total of everything `by: [{ all: \"true\" }]`"));
         }
-        if self.totals.is_empty() {
+        check_memory(self.state_memory)?;
+        Parsed::new(&self.by, &self.totals)
+    }
+}
+
+/// # Errors
+/// `Config` when state has less memory than is worth having.
+pub(crate) fn check_memory(state_memory: ByteSize) -> Result<()> {
+    if state_memory.0 < STATE_MEMORY_MIN {
+        return Err(Error::config("less than 1 MiB for state").with_setting("state_memory").with_hint("write `64MiB`"));
+    }
+    Ok(())
+}
+
+impl Parsed {
+    /// Reads groups and totals.
+    ///
+    /// # Errors
+    /// `Config` with the setting.
+    pub(crate) fn new(groups: &[By], calls: &Ordered<String>) -> Result<Self> {
+        if calls.0.is_empty() {
             return Err(Error::config("no total is computed")
                 .with_setting("totals")
                 .with_hint("write `totals: { orders: \"count(*)\" }`"));
         }
-        if self.state_memory.0 < STATE_MEMORY_MIN {
-            return Err(Error::config("less than 1 MiB for state")
-                .with_setting("state_memory")
-                .with_hint("write `64MiB`"));
-        }
         let mut by: Vec<(String, Expression)> = Vec::new();
-        for part in &self.by {
+        for part in groups {
             match part {
                 By::Column(column) => by.push((column.clone(), Expression::column(column))),
                 By::Computed(columns) => {
@@ -88,7 +104,7 @@ impl GroupConfig {
             }
         }
         let mut totals = Vec::new();
-        for (name, text) in &self.totals.0 {
+        for (name, text) in &calls.0 {
             let failed = |error: Error| error.with_setting(format!("totals.{name}"));
             totals.push((name.clone(), AggregateCall::parse(text).map_err(failed)?));
         }
@@ -96,6 +112,6 @@ impl GroupConfig {
         if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             return Err(Error::config(format!("two columns are named {}", twice.1)).with_setting("totals"));
         }
-        Ok(Parsed { by, totals })
+        Ok(Self { by, totals })
     }
 }

@@ -35,6 +35,14 @@ impl ExactSum {
         }
     }
 
+    /// Adds another sum (`sign` 1) or takes it away (-1).
+    pub(super) fn merge(&mut self, other: &Self, sign: i64) {
+        self.units += BigInt::from(sign) * &other.units;
+        self.nans += sign * other.nans;
+        self.infinities += sign * other.infinities;
+        self.negative_infinities += sign * other.negative_infinities;
+    }
+
     /// The sum, rounded once.
     pub(super) fn value(&self) -> f64 {
         match (self.nans, self.infinities, self.negative_infinities) {

@@ -11,14 +11,24 @@
 //! * Sums of floating point numbers are exact and rounded once: the order of rows and the place of a crash do not matter.
 
 mod bound;
+mod columns;
 mod config;
 mod exact;
+mod merge;
 mod operator;
 mod output;
 mod retract;
 #[cfg(test)]
 mod tests;
 mod total;
+mod values;
 
-pub use config::GroupConfig;
+pub(crate) use bound::{Bound, converter, restored};
+pub(crate) use columns::Columns;
+pub use config::{By, GroupConfig};
+pub(crate) use config::{Parsed, check_memory, state_memory};
+pub(crate) use merge::remove;
 pub use operator::ENTRY;
+pub(crate) use output::{Group, Groups, name, totals};
+pub(crate) use retract::{Moves, moves};
+pub(crate) use values::Values;

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use aqueduct_model::{Batch, Error, ErrorKind, Op, Result};
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 
 use super::bound::{Bound, restored};
+use super::columns::Columns;
 use super::total::{Total, take_i64};
+use super::values::{self, Values};
 use crate::state::Store;
 
 /// Keys of groups begin with this.
@@ -14,17 +16,22 @@ const GROUP: u8 = b'G';
 
 /// One group's rows and totals.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Group {
-    pub(super) rows: i64,
+pub(crate) struct Group {
+    pub(crate) rows: i64,
     pub(super) totals: Vec<Total>,
 }
 
 impl Group {
-    fn empty(bound: &Bound) -> Self {
+    /// The totals of no rows.
+    pub(crate) fn empty(bound: &Bound) -> Self {
         Self { rows: 0, totals: bound.totals.iter().map(|total| total.kind.empty()).collect() }
     }
 
-    fn read(bound: &Bound, mut bytes: &[u8]) -> Result<Self> {
+    /// Reads what is kept of a group.
+    ///
+    /// # Errors
+    /// `State` when it is that of other totals.
+    pub(crate) fn read(bound: &Bound, mut bytes: &[u8]) -> Result<Self> {
         let mut group = Self::empty(bound);
         let mut read = || {
             group.rows = take_i64(&mut bytes)?;
@@ -45,23 +52,30 @@ impl Group {
 }
 
 /// A group that a batch touched.
-pub(super) struct Touched {
+struct Touched {
     /// Its key, as bytes.
-    pub(super) key: Vec<u8>,
+    key: Vec<u8>,
     before: Option<Group>,
-    pub(super) now: Group,
+    now: Group,
 }
 
 /// The groups that a batch touched, in the order in which it did.
-#[derive(Default)]
-pub(super) struct Groups {
+pub(crate) struct Groups {
+    values: Values,
     places: HashMap<Vec<u8>, usize>,
-    pub(super) touched: Vec<Touched>,
+    touched: Vec<Touched>,
+    /// Totals whose least or greatest value was taken away, by place and number: the next one has to be looked for.
+    stale: Vec<(usize, usize)>,
 }
 
 impl Groups {
+    /// None yet.
+    pub(crate) fn new(values: Values) -> Self {
+        Self { values, places: HashMap::new(), touched: Vec::new(), stale: Vec::new() }
+    }
+
     /// The place of a group, which is loaded when it is touched for the first time.
-    pub(super) fn place(&mut self, key: &[u8], bound: &Bound, store: &mut Store) -> Result<usize> {
+    pub(crate) fn place(&mut self, key: &[u8], bound: &Bound, store: &mut Store) -> Result<usize> {
         if let Some(place) = self.places.get(key) {
             return Ok(*place);
         }
@@ -73,8 +87,77 @@ impl Groups {
         Ok(self.touched.len() - 1)
     }
 
+    /// Adds row `i` to the group at a place (`sign` 1), or takes it away (-1).
+    ///
+    /// # Errors
+    /// `Data` when it was never there, or a total becomes too large.
+    pub(crate) fn add(
+        &mut self,
+        place: usize,
+        columns: &Columns,
+        i: usize,
+        sign: i64,
+        store: &mut Store,
+    ) -> Result<()> {
+        let group = &mut self.touched[place];
+        group.now.rows += sign;
+        if group.now.rows < 0 {
+            return Err(Error::new(ErrorKind::Data, "a row is taken back from a group that never had it").with_hint(
+                "the input has to begin with the table's rows: start over with `aqueduct checkpoint reset`",
+            ));
+        }
+        for (n, (values, kept, condition)) in columns.totals.iter().enumerate() {
+            let counts = |condition: &ArrayRef| condition.is_valid(i) && condition.as_boolean().value(i);
+            if !condition.as_ref().is_none_or(counts) {
+                continue;
+            }
+            let total = &mut group.now.totals[n];
+            let Some(kept) = kept else {
+                total.add(values.as_ref(), i, sign)?;
+                continue;
+            };
+            if values.as_ref().is_some_and(|values| values.is_null(i)) {
+                continue;
+            }
+            let value = kept.row(i);
+            if self.values == Values::Forgotten && total.raise(value.as_ref()) {
+                continue;
+            }
+            if values::keep(store, total, &group.key, n, value.as_ref(), sign)? {
+                self.stale.push((place, n));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the least and greatest values that were taken away.
+    fn refresh(&mut self, store: &Store) -> Result<()> {
+        for (place, n) in std::mem::take(&mut self.stale) {
+            let group = &mut self.touched[place];
+            group.now.totals[n] = Total::Extreme(values::first(store, &group.key, n)?);
+        }
+        Ok(())
+    }
+
+    /// Keeps the groups as they are now; the keys of those that are new, and of those that are gone.
+    pub(crate) fn store(mut self, store: &mut Store) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+        self.refresh(store)?;
+        let (mut new, mut gone) = (Vec::new(), Vec::new());
+        for Touched { key, before, now } in self.touched {
+            if now.rows > 0 {
+                store.put(name(&key), now.bytes())?;
+                new.extend(before.is_none().then_some(key));
+            } else if before.is_some() {
+                store.remove(name(&key))?;
+                gone.push(key);
+            }
+        }
+        Ok((new, gone))
+    }
+
     /// Keeps the groups as they are now; what changed, as changes of the output table.
-    pub(super) fn settle(self, bound: &Bound, store: &mut Store) -> Result<Option<Batch>> {
+    pub(super) fn settle(mut self, bound: &Bound, store: &mut Store) -> Result<Option<Batch>> {
+        self.refresh(store)?;
         let mut rows: Vec<(&[u8], &Group)> = Vec::new();
         let mut ops = Vec::new();
         for group in &self.touched {
@@ -101,21 +184,28 @@ impl Groups {
             return Ok(None);
         }
         let mut columns: Vec<ArrayRef> = restored(&bound.groups, rows.iter().map(|(key, _)| *key))?;
-        for (i, total) in bound.totals.iter().enumerate() {
-            let totals: Vec<&Total> = rows.iter().map(|(_, group)| &group.totals[i]).collect();
-            let column = total.kind.column(&totals, |kept| {
-                let converter = total.values.as_ref().ok_or_else(|| Error::bug("a total without values"))?;
-                restored(converter, kept.iter().copied()).map(|mut columns| columns.remove(0))
-            })?;
-            columns.push(column);
-        }
+        let groups: Vec<&Group> = rows.iter().map(|(_, group)| *group).collect();
+        columns.extend(totals(bound, &groups)?);
         let rows = RecordBatch::try_new(bound.output.columns().clone(), columns)
             .map_err(|error| Error::bug("groups do not fit their own columns").with_source(error))?;
         Batch::changes(bound.output.clone(), rows, ops.into()).map(Some)
     }
 }
 
-fn name(key: &[u8]) -> Vec<u8> {
+/// The totals of groups, a column each.
+pub(crate) fn totals(bound: &Bound, groups: &[&Group]) -> Result<Vec<ArrayRef>> {
+    let column = |(i, total): (usize, &super::bound::BoundTotal)| {
+        let totals: Vec<&Total> = groups.iter().map(|group| &group.totals[i]).collect();
+        total.kind.column(&totals, |kept| {
+            let converter = total.values.as_ref().ok_or_else(|| Error::bug("a total without values"))?;
+            restored(converter, kept.iter().copied()).map(|mut columns| columns.remove(0))
+        })
+    };
+    bound.totals.iter().enumerate().map(column).collect()
+}
+
+/// The name of a group in the store.
+pub(crate) fn name(key: &[u8]) -> Vec<u8> {
     let mut name = vec![GROUP];
     name.extend_from_slice(key);
     name

@@ -14,19 +14,19 @@ use crate::state::Store;
 const ROW: u8 = b'R';
 
 /// Rows with the columns that are needed, in the order of the stream.
-pub(super) struct Moves {
-    pub(super) rows: RecordBatch,
+pub(crate) struct Moves {
+    pub(crate) rows: RecordBatch,
     /// For each: 1 when it is added, -1 when it is taken away.
-    pub(super) signs: Vec<i64>,
+    pub(crate) signs: Vec<i64>,
     /// For each: the row of the batch that it comes from.
-    pub(super) origins: Vec<usize>,
+    pub(crate) origins: Vec<usize>,
 }
 
 /// What a batch moves. With `remembers`, rows are kept in `store`.
 ///
 /// # Errors
 /// `Data` when an old row is needed and not there.
-pub(super) fn moves(bound: &Bound, store: &mut Store, batch: &Batch, remembers: bool) -> Result<Moves> {
+pub(crate) fn moves(bound: &Bound, store: &mut Store, batch: &Batch, remembers: bool) -> Result<Moves> {
     let narrow = bound.narrowed(batch.rows())?;
     match &bound.key {
         Some((key, _)) if remembers => remembered(bound, store, batch, &narrow, key),

@@ -229,6 +229,48 @@ impl Total {
         Ok(())
     }
 
+    /// Takes in a value if it is the least or greatest so far; false for totals of another kind.
+    pub(super) fn raise(&mut self, value: &[u8]) -> bool {
+        let Self::Extreme(wanted) = self else { return false };
+        if wanted.as_deref().is_none_or(|wanted| value < wanted) {
+            *wanted = Some(value.to_vec());
+        }
+        true
+    }
+
+    /// Adds the total of other rows (`sign` 1), or takes it away (-1); a least or greatest value only comes.
+    ///
+    /// # Errors
+    /// `Data` when it becomes too large.
+    pub(super) fn merge(&mut self, other: &Self, sign: i64) -> Result<()> {
+        match (self, other) {
+            (Self::Whole { count, sum }, Self::Whole { count: counted, sum: summed }) => {
+                *count += sign * counted;
+                *sum = sum.checked_add(i128::from(sign) * summed).ok_or_else(too_large)?;
+            }
+            (Self::Float { count, sum }, Self::Float { count: counted, sum: summed }) => {
+                *count += sign * counted;
+                sum.merge(summed, sign);
+            }
+            (wanted @ Self::Extreme(_), Self::Extreme(Some(value))) if sign > 0 => drop(wanted.raise(value)),
+            (Self::Extreme(_), Self::Extreme(_)) => {}
+            _ => return Err(Error::bug("totals of two kinds")),
+        }
+        Ok(())
+    }
+
+    /// True when it is a least or greatest value, and that of these rows.
+    pub(super) fn lacks(&self, rows: &Self) -> bool {
+        matches!(self, Self::Extreme(Some(_))) && self == rows
+    }
+
+    /// Sets a count.
+    pub(super) fn count_as(&mut self, number: i64) {
+        if let Self::Whole { count, .. } = self {
+            *count = number;
+        }
+    }
+
     fn count(&self) -> i64 {
         match self {
             Self::Whole { count, .. } | Self::Float { count, .. } => *count,

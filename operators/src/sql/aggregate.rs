@@ -44,6 +44,11 @@ pub(crate) struct AggregateCall {
 }
 
 impl AggregateCall {
+    /// True for the name of a function that there is.
+    pub(super) fn is_one(name: &str) -> bool {
+        NAMES.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+
     /// Reads a call.
     ///
     /// # Errors

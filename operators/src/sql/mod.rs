@@ -2,24 +2,30 @@
 //!
 //! * [`Expression`] is SQL text that was parsed; bound to a relation it becomes a [`BoundExpression`], which evaluates
 //!   straight on Arrow arrays. Nothing is planned per batch.
-//! * [`SQL`](ENTRY) is a stateless query: columns, `where`, scalar functions, over one table.
+//! * [`SQL`](ENTRY) is a query: stateless, row by row (columns, `where`, scalar functions, over one table), or of all
+//!   rows, run whole at the end of bounded inputs (`whole`), or with totals that are kept while rows come and change
+//!   (`streaming`).
 //!
 //! This folder alone knows DataFusion. There is no catalog, no table function, no DDL and no file access in it: a
-//! query is taken apart into expressions, and only these are given to DataFusion.
+//! stateless query is taken apart into expressions, and only these are given to DataFusion.
 
 mod aggregate;
 mod bound;
-mod config;
+pub(crate) mod config;
+mod declared;
 mod expression;
 mod functions;
 mod names;
 mod operator;
+mod pair;
 mod query;
 mod reason;
 mod session;
 mod stack;
+mod streaming;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whole;
 mod wildcard;
 
 pub(crate) use aggregate::{Aggregate, AggregateCall};
@@ -27,3 +33,4 @@ pub use bound::{BoundExpression, Evaluated};
 pub use config::SqlConfig;
 pub use expression::Expression;
 pub use operator::ENTRY;
+pub(crate) use pair::PairSide;

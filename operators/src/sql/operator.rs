@@ -1,15 +1,17 @@
-//! `SQL`: a stateless query over a changelog.
+//! `SQL`: a stateless query over a changelog; queries of all rows are in `whole`.
 
 use std::sync::Arc;
 
 use aqueduct_model::{
-    Batch, Cardinality, InputPort, Operator, OperatorContext, OperatorPlugin, Output, OutputPort, PluginEntry,
-    Properties, Relation, RelationName, Result, SchemaChange, State, operator,
+    Batch, Cardinality, ChangeSupport, InputPort, Operator, OperatorContext, OperatorPlugin, Output, OutputPort,
+    PluginEntry, Properties, Relation, RelationName, Result, SchemaChange, State, operator,
 };
 use async_trait::async_trait;
 
 use super::config::{Others, SqlConfig};
 use super::query::Query;
+use super::streaming::{self, Plan};
+use super::whole;
 use crate::bindings::Bindings;
 use crate::predicate::Predicate;
 use crate::projection::{Origin, Projection};
@@ -22,20 +24,48 @@ struct Plugin;
 
 impl OperatorPlugin for Plugin {
     const NAME: &'static str = "SQL";
-    const SUMMARY: &'static str = "Selects and computes columns and filters rows by a stateless SQL query.";
+    const SUMMARY: &'static str = "Runs an SQL query: row by row over a stream, or over all rows of bounded inputs.";
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");
     type Config = SqlConfig;
 
-    fn properties(_: &SqlConfig) -> Properties {
+    fn properties(config: &SqlConfig) -> Properties {
+        // What cannot be read is told by `validate`.
+        if config.is_streaming().unwrap_or(false) {
+            let is_windowed = Plan::parse(&config.query).is_ok_and(|plan| plan.has_windows());
+            return Properties {
+                inputs: (1, usize::MAX),
+                emits_changes: !is_windowed,
+                stateful: true,
+                blocking: true,
+                ..Properties::operator()
+            };
+        }
+        if Query::needs_all_rows(&config.query).unwrap_or(false) {
+            return Properties {
+                inputs: (1, usize::MAX),
+                changes: ChangeSupport::AppendOnly,
+                needs_end: true,
+                stateful: true,
+                blocking: true,
+                ..Properties::operator()
+            };
+        }
         Properties { inputs: (1, usize::MAX), cardinality: Cardinality::Filtering, ..Properties::operator() }
     }
 
     fn validate(config: &SqlConfig) -> Result<()> {
-        Query::parse(&config.query).map(drop).map_err(|error| error.with_setting("query"))
+        config.check()
     }
 
     fn build(config: SqlConfig) -> Result<Box<dyn Operator>> {
+        config.check()?;
+        if config.is_streaming()? {
+            return streaming::build(config);
+        }
+        if Query::needs_all_rows(&config.query)? {
+            return whole::build(config);
+        }
         let query = Query::parse(&config.query).map_err(|error| error.with_setting("query"))?;
         Ok(Box::new(Sql { query, config, inputs: Vec::new(), bound: Bindings::default() }))
     }

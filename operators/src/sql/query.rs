@@ -1,9 +1,11 @@
 //! Reading a stateless query: `select … from one_table where …`, taken apart into expressions.
 
+use std::ops::ControlFlow;
+
 use aqueduct_model::{Error, Relation, Result};
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectName, Query as Syntax, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
+    SetExpr, Statement, TableFactor, WildcardAdditionalOptions, visit_expressions,
 };
 
 use super::expression::{Expression, parse_all};
@@ -37,6 +39,27 @@ impl Query {
     /// `Config` when it is not SQL, or not stateless; the hint says what to do instead.
     pub(super) fn parse(text: &str) -> Result<Self> {
         with_room(|| Self::read(text))
+    }
+
+    /// True when a query is not stateless: it needs all rows.
+    ///
+    /// # Errors
+    /// `Config` when it is not SQL.
+    pub(super) fn needs_all_rows(text: &str) -> Result<bool> {
+        with_room(|| {
+            let statement = parse_all(text.trim().trim_end_matches(';'), |parser| parser.parse_statement())?;
+            let session = session::session();
+            let found = visit_expressions(&statement, |part| match functions::is_of_several_rows(part, &session) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            });
+            let Statement::Query(query) = statement else { return Ok(false) };
+            let select = only_select(*query).and_then(|select| {
+                refuse_clauses(&select)?;
+                only_table(&select)
+            });
+            Ok(select.is_err() || found.is_break())
+        })
     }
 
     fn read(text: &str) -> Result<Self> {
@@ -159,12 +182,12 @@ fn item_of(item: SelectItem, table: &[Ident], alias: Option<&Ident>) -> Result<I
     }
 }
 
-fn nameless(expression: &Expr) -> Error {
+pub(super) fn nameless(expression: &Expr) -> Error {
     Error::config(format!("the column `{expression}` has no name"))
         .with_hint(format!("name it: `{expression} as <name>`"))
 }
 
-fn only_select(query: Syntax) -> Result<Select> {
+pub(super) fn only_select(query: Syntax) -> Result<Select> {
     let Syntax {
         with,
         body,
@@ -198,7 +221,7 @@ fn only_select(query: Syntax) -> Result<Select> {
     }
 }
 
-fn refuse_clauses(select: &Select) -> Result<()> {
+pub(super) fn refuse_clauses(select: &Select) -> Result<()> {
     let grouped = match &select.group_by {
         GroupByExpr::All(_) => true,
         GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
@@ -237,7 +260,7 @@ fn stateful(clause: &str) -> Error {
 }
 
 /// The one table after `from`, and its alias.
-fn only_table(select: &Select) -> Result<(Vec<Ident>, Option<Ident>)> {
+pub(super) fn only_table(select: &Select) -> Result<(Vec<Ident>, Option<Ident>)> {
     let one_table = "name one table after `from`: the id of an input task or a table of the stream";
     let [from] = select.from.as_slice() else {
         return Err(Error::config(format!("a query over {} tables", select.from.len())).with_hint(one_table));

@@ -143,9 +143,22 @@ impl Store {
     ///
     /// # Errors
     /// Those of `visit`, and `State` when a file is damaged.
-    pub(crate) fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
-        let mut files = Merged::from(&self.runs, prefix)?;
-        let mut dirty = self.dirty.range(prefix.to_vec()..).peekable();
+    pub(crate) fn scan(&self, prefix: &[u8], visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+        self.scan_from(prefix, prefix, visit)
+    }
+
+    /// As [`Store::scan`], only the entries at or behind a key.
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    pub(crate) fn scan_from(
+        &self,
+        prefix: &[u8],
+        key: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let mut files = Merged::from(&self.runs, key)?;
+        let mut dirty = self.dirty.range(key.to_vec()..).peekable();
         loop {
             let in_files = files.peek().filter(|key| key.starts_with(prefix));
             let in_memory = dirty.peek().map(|(key, _)| key.as_slice()).filter(|key| key.starts_with(prefix));

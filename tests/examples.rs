@@ -1,4 +1,4 @@
-//! The examples on real servers: each flow file as it stands.
+//! The examples: each flow file as it stands, on real servers, or by the tests that it brings.
 
 use std::path::Path;
 
@@ -129,4 +129,16 @@ fn cdc_aggregate() {
     shop.execute_batch(update).expect("the page's statement");
     eventually("the order in its new region", LIMIT, || holds("north 2 200 80"));
     assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn examples_pass_their_own_tests() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut command = crate::harness::program();
+    // Every test says itself what its flow needs.
+    command.current_dir(examples).arg("test").env_remove("MASKING_KEY");
+    let passed = crate::harness::Finished::of(&mut command).ok();
+    for name in ["masking_and_checks", "pivot_report", "switch_by_amount"] {
+        assert!(passed.stdout.contains(&format!("ok     ./{name}/flow")), "{name}: {}", passed.stdout);
+    }
 }

@@ -6,10 +6,14 @@
 pub mod cli;
 mod daemon;
 pub mod demo;
+mod graph;
 mod metrics_page;
 mod registry;
+mod replay;
+mod testing;
 mod thousands;
 mod torture;
+mod trace;
 mod verify;
 
 pub use registry::catalogue;

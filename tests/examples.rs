@@ -1,4 +1,4 @@
-//! The examples on real servers: each flow file as it stands.
+//! The examples: each flow file as it stands, on real servers, or by the tests that it brings.
 
 use std::path::Path;
 
@@ -177,4 +177,16 @@ fn for_each_table() {
     assert!(shown.contains("nothing") && shown.contains("failed"), "{shown}");
     let rows = |sql: &str| lite(&work.file("copy.db"), sql).expect("the copy");
     assert_eq!((rows("SELECT * FROM orders").len(), rows("SELECT * FROM customers").len()), (1, 1));
+}
+
+#[test]
+fn examples_pass_their_own_tests() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut command = crate::harness::program();
+    // Every test says itself what its flow needs.
+    command.current_dir(examples).arg("test").env_remove("MASKING_KEY");
+    let passed = crate::harness::Finished::of(&mut command).ok();
+    for name in ["masking_and_checks", "pivot_report", "switch_by_amount"] {
+        assert!(passed.stdout.contains(&format!("ok     ./{name}/flow")), "{name}: {}", passed.stdout);
+    }
 }

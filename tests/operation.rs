@@ -123,3 +123,14 @@ tasks:
     assert!(!well.stdout.contains('✗') && well.stdout.contains("✓ shop"), "{}", well.stdout);
     assert!(!work.file("out.db").exists(), "doctor changes nothing");
 }
+
+#[test]
+fn preview_leaves_the_dead_letters_of_the_flow_alone() {
+    let work = Work::with_flow(FLOW);
+    let letters = work.file(".aqueduct/flow/dead_letters");
+    std::fs::create_dir_all(&letters).expect("a folder");
+    let kept = letters.join("epoch-0000000009.jsonl");
+    std::fs::write(&kept, "{}\n").expect("a dead letter");
+    work.aqueduct(&["preview", "flow.yaml"]).ok();
+    assert!(kept.exists());
+}

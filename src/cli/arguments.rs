@@ -84,6 +84,17 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
         format: PlanFormat,
     },
+    /// Draws a flow: Mermaid for Markdown, an SVG, or DOT for Graphviz.
+    Graph {
+        #[command(flatten)]
+        flow: FlowArguments,
+        /// How to draw it.
+        #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+        format: GraphFormat,
+    },
+    /// Runs the tests of flows in memory: no server, nothing is written. The flow's own operators run in the real engine
+    /// on the rows that a test gives, with its checkpoints and kills. See docs/testing.md.
+    Test(TestArguments),
     /// Shows the first rows at every edge; writes nothing.
     Preview {
         #[command(flatten)]
@@ -92,6 +103,10 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 10)]
         rows: usize,
     },
+    /// Follows one row: where its source read it, what every task made of it, where it ended. Writes nothing.
+    Trace(TraceArguments),
+    /// Records what the sources of a run give, or runs a recording offline and shows what an edited flow makes of it.
+    Replay(ReplayArguments),
     /// Compares source and target row by row, exactly, also while data moves.
     Verify(VerifyArguments),
     /// Checks privileges and settings of every system a flow uses, and says what to do about what is missing.
@@ -196,6 +211,54 @@ pub(super) struct RunArguments {
     pub(super) metrics_listen: Option<std::net::SocketAddr>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Flow files, test files (`NAME.test.yaml`, beside `NAME.yaml`) or folders with such files.
+    #[arg(default_value = ".")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Runs only tests whose name contains this text; case does not matter.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) filter: Option<String>,
+    /// Writes what came into the expectations that differ, in YAML files; comments and order elsewhere stay.
+    #[arg(long)]
+    pub(super) update: bool,
+    /// Writes the results as JUnit XML, for CI.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArguments {
+    #[command(flatten)]
+    pub(super) flow: FlowArguments,
+    /// The row's key: its value, or `column=value` pairs with commas between them.
+    pub(super) key: String,
+    /// The source tables to look in: a name or a pattern.
+    #[arg(long)]
+    pub(super) table: Option<String>,
+    /// Rows to read from every source at most.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(super) rows: usize,
+    /// Reads a recording instead of the sources.
+    #[arg(long, value_name = "DIR")]
+    pub(super) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArguments {
+    #[command(flatten)]
+    pub(super) flow: FlowArguments,
+    /// Runs the flow as `run` does, into its targets, and keeps in this folder what its sources give.
+    #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
+    pub(super) record: Option<PathBuf>,
+    /// Runs the flow on the recording in this folder, in memory, and compares what its targets would hold.
+    #[arg(long, value_name = "DIR")]
+    pub(super) from: Option<PathBuf>,
+    /// The flow to compare with; without it, the flow as it was when it was recorded.
+    #[arg(long, value_name = "FLOW", requires = "from")]
+    pub(super) against: Option<PathBuf>,
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressStyle {
@@ -256,6 +319,17 @@ pub(super) enum PlanFormat {
     Text,
     /// A Mermaid graph.
     Mermaid,
+}
+
+/// How a flow is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum GraphFormat {
+    /// A Mermaid flow chart.
+    Mermaid,
+    /// A drawing that any browser shows.
+    Svg,
+    /// The language of Graphviz.
+    Dot,
 }
 
 #[derive(Debug, Subcommand)]

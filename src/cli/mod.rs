@@ -15,9 +15,12 @@ mod preview;
 mod preview_taps;
 mod progress;
 mod receipts;
+mod replay;
 mod retire;
 mod run;
+mod test;
 mod torture;
+mod trace;
 mod verify;
 
 use std::process::ExitCode;
@@ -30,7 +33,13 @@ use exit::Exit;
 /// Reads the arguments, does what they say, prints what went wrong, and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let usual = if matches!(arguments.command, Command::Run(_)) { "info" } else { "warn" };
+    let usual = match &arguments.command {
+        Command::Run(_) => "info",
+        Command::Replay(arguments) if arguments.record.is_some() => "info",
+        // A test's kills are not news.
+        Command::Test(_) => "error",
+        _ => "warn",
+    };
     let log = log::Log::start(arguments.log.as_deref().unwrap_or(usual), arguments.log_format);
     match execute(arguments.command, &log) {
         Ok(exit) => exit.into(),
@@ -46,7 +55,11 @@ fn execute(command: Command, log: &log::Log) -> Result<Exit, exit::Failure> {
         Command::Run(arguments) => run::run(&arguments, log),
         Command::Validate { flows, options } => plan::validate(&flows, &options, log),
         Command::Plan { flow, format } => plan::plan(&flow, format, log),
+        Command::Graph { flow, format } => plan::graph(&flow, format, log),
+        Command::Test(arguments) => test::test(&arguments, log),
         Command::Preview { flow, rows } => preview::preview(&flow, rows, log),
+        Command::Trace(arguments) => trace::trace(&arguments, log),
+        Command::Replay(arguments) => replay::replay(&arguments, log),
         Command::Verify(arguments) => verify::verify(&arguments, log),
         Command::Doctor { flow } => doctor::doctor(&flow, log),
         Command::Status { flow, json } => control::status(&flow, json, log),

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use aqueduct_engine::planner::{PlanOptions, Planned, mermaid, plan_file, render};
+use aqueduct_engine::planner::{PlanOptions, Planned, plan_file, render};
 
-use super::arguments::{FlowArguments, FlowOptions, PlanFormat};
+use super::arguments::{FlowArguments, FlowOptions, GraphFormat, PlanFormat};
 use super::exit::{Exit, Failure};
 use super::log::Log;
+use crate::graph::{self, Graph};
 
 /// Plans a flow; prints warnings, remembers secrets.
 pub(super) fn load(flow: &FlowArguments, log: &Log) -> Result<Planned, Failure> {
     load_file(&flow.flow, &flow.options, log)
 }
 
-fn load_file(path: &Path, options: &FlowOptions, log: &Log) -> Result<Planned, Failure> {
+pub(super) fn load_file(path: &Path, options: &FlowOptions, log: &Log) -> Result<Planned, Failure> {
     let catalogue = crate::catalogue()?;
     let overlay = options.overlay.clone().map(|overlay| overlay.0).unwrap_or_default();
     let params = options.params.iter().cloned().collect();
@@ -46,8 +47,20 @@ pub(super) fn plan(flow: &FlowArguments, format: PlanFormat, log: &Log) -> Resul
     let planned = load(flow, log)?;
     let text = match format {
         PlanFormat::Text => render(&planned.plan),
-        PlanFormat::Mermaid => mermaid(&planned.plan),
+        PlanFormat::Mermaid => graph::mermaid(&Graph::of(&planned.plan)),
     };
     println!("{}", log.redact(&text));
+    Ok(Exit::Ok)
+}
+
+/// Draws the flow.
+pub(super) fn graph(flow: &FlowArguments, format: GraphFormat, log: &Log) -> Result<Exit, Failure> {
+    let graph = Graph::of(&load(flow, log)?.plan);
+    let text = match format {
+        GraphFormat::Mermaid => graph::mermaid(&graph),
+        GraphFormat::Svg => graph::svg(&graph),
+        GraphFormat::Dot => graph::dot(&graph),
+    };
+    print!("{}", log.redact(&text));
     Ok(Exit::Ok)
 }

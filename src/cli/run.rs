@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqueduct_engine::control::ControlServer;
-use aqueduct_engine::runtime::{FlowHandle, FlowStarter, FlowState, Host, PlannedPlugins};
+use aqueduct_engine::runtime::{FlowHandle, FlowStarter, FlowState, Host, PlannedPlugins, PluginFactory};
 use aqueduct_model::{Error, ErrorKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -21,6 +21,11 @@ const REFRESH: Duration = Duration::from_millis(500);
 
 /// Runs a flow until it has finished or is stopped.
 pub(super) fn run(arguments: &RunArguments, log: &Log) -> Result<Exit, Failure> {
+    run_with(arguments, Arc::new(PlannedPlugins), log)
+}
+
+/// The same with other plugins around the flow's own.
+pub(super) fn run_with(arguments: &RunArguments, plugins: Arc<dyn PluginFactory>, log: &Log) -> Result<Exit, Failure> {
     let planned = load(&arguments.flow, log)?;
     let host = Host::new()?;
     host.block_on(|starter| async move {
@@ -30,7 +35,7 @@ pub(super) fn run(arguments: &RunArguments, log: &Log) -> Result<Exit, Failure> 
             None => None,
         };
         let starter = starter.with_plugins(crate::catalogue()?);
-        let flow = starter.start(planned.plan, Arc::new(PlannedPlugins)).await?;
+        let flow = starter.start(planned.plan, plugins).await?;
         let control = ControlServer::bind(&state_dir)?;
         let mut helpers = vec![starter.runtime().spawn(control.serve(flow.clone())), stop_on_signals(&starter, &flow)?];
         if let Some(listener) = metrics {

@@ -68,7 +68,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let Output { status, stdout, stderr } = command.output().expect("the program starts");
         Self {
             code: status.code(),

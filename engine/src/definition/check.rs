@@ -21,6 +21,12 @@ pub(super) fn flow(root: &Node, report: &mut Report) {
     }
 }
 
+/// Checks a map that stands in no flow's own keys, such as a test: `place` is what messages call it, `path` stands before
+/// the names of its settings.
+pub fn check_keys(node: &Node, keys: &[Key], place: &str, path: &str, report: &mut Report) {
+    Checker { report, task: None }.section(node, keys, place, path);
+}
+
 /// Checks one parameter that is written as a map.
 pub(super) fn param(node: &Node, name: &str, report: &mut Report) {
     let place = format!("the parameter `{name}`");

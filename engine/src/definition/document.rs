@@ -11,7 +11,7 @@ use super::node::{Node, Value};
 use super::report::Report;
 use super::secrets::Secrets;
 use super::source::{Format, Source};
-use super::{check, json, literal_secrets, overlay, params, xml, yaml};
+use super::{check, json, keys, literal_secrets, overlay, params, xml, yaml};
 
 /// Where expansion finds values.
 pub struct Lookup<'a> {
@@ -110,6 +110,10 @@ impl Document {
     pub fn read(&self, lookup: &Lookup) -> Reading {
         let (mut secrets, mut report) = (Secrets::default(), Report::new(&self.source));
         let mut root = self.root.clone();
+        // Tests are no part of what runs: their rows are not expanded.
+        if let Value::Map(entries) = &mut root.value {
+            entries.retain(|entry| entry.key != keys::TESTS);
+        }
         literal_secrets::find(&root, &mut secrets, &mut report);
         let mut expander = Expander { lookup, secrets: &mut secrets };
         let params = params::resolve(&root, lookup.params, &mut expander, &mut report);

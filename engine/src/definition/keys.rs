@@ -58,6 +58,9 @@ const fn required(name: &'static str, kind: Kind, description: &'static str) -> 
     Key { name, kind, required: true, default: None, description }
 }
 
+/// The key under which a flow's tests stand.
+pub const TESTS: &str = "tests";
+
 /// The keys at the top of a flow file.
 pub const FLOW: &[Key] = &[
     required(
@@ -92,6 +95,7 @@ pub const FLOW: &[Key] = &[
     key("on_success", Kind::Text, None, "A flow file that is run when the flow has finished."),
     key("on_error", Kind::Text, None, "A flow file that is run when the flow has failed for good."),
     required("tasks", Kind::Tasks(TASK), "The tasks, in any order."),
+    key(TESTS, Kind::Any, None, "Tests of the flow, for `aqueduct test`: see docs/testing.md. Not read by a run."),
     key("$schema", Kind::Text, None, "Where an editor finds the schema of this file; not read."),
 ];
 

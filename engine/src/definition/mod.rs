@@ -33,6 +33,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use check::check_keys;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{Document, Lookup, Reading};
 pub use flow::{CheckpointDef, FlowDef, RetryDef, Spanned, TaskDef};

@@ -27,7 +27,7 @@ use crate::definition::{Diagnostics, Document, FlowDef, Lookup, Node, Report, Se
 use crate::plan::Plan;
 
 pub use delivery::{Promise, promises};
-pub use render::{mermaid, render};
+pub use render::render;
 
 /// What the caller decides about a plan.
 #[derive(Debug, Clone, Default)]

@@ -1,4 +1,4 @@
-//! A plan as text for people: a table, and a diagram for Markdown. Settings are not shown: they may hold secrets.
+//! A plan as text for people. Settings are not shown: they may hold secrets.
 
 use std::fmt::Write;
 
@@ -35,26 +35,6 @@ pub fn render(plan: &Plan) -> String {
             format!(" ({}: {})", plan.tasks[promise.limited_by].id, promise.reason)
         };
         line(&mut text, &format!("{source} → {sink}: {class}{why}"));
-    }
-    text
-}
-
-/// The plan as a Mermaid flow chart.
-pub fn mermaid(plan: &Plan) -> String {
-    let mut text = "flowchart LR\n".to_owned();
-    for (index, task) in plan.tasks.iter().enumerate() {
-        let (open, close) = match task.kind() {
-            PluginKind::Source => ("([", "])"),
-            PluginKind::Operator => ("[", "]"),
-            PluginKind::Sink => ("[(", ")]"),
-        };
-        line(&mut text, &format!("    t{index}{open}\"{}<br/>{}\"{close}", task.id, task.entry.name));
-    }
-    for (index, task) in plan.tasks.iter().enumerate() {
-        for edge in &task.inputs {
-            let label = port_name(plan, *edge).map(|port| format!("|{port}|")).unwrap_or_default();
-            line(&mut text, &format!("    t{} -->{label} t{index}", edge.task));
-        }
     }
     text
 }

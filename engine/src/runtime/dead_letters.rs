@@ -22,44 +22,34 @@ struct Line<'a> {
 /// A flow's dead letters.
 #[derive(Debug, Clone)]
 pub(crate) struct DeadLetters {
-    folder: PathBuf,
+    /// `None` for a run beside the flow, whose rows are not kept, and which must not roll back those of the flow.
+    folder: Option<PathBuf>,
 }
 
 impl DeadLetters {
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join("dead_letters") }
+        Self { folder: Some(state_dir.join("dead_letters")) }
+    }
+
+    /// Keeps nothing.
+    pub(crate) fn none() -> Self {
+        Self { folder: None }
     }
 
     /// Makes an epoch's dead letters durable. Writes nothing when there are none.
     pub(crate) fn write(&self, epoch: Epoch, rows: &[(String, Vec<BadRow>)]) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.try_write(epoch, rows).map_err(|error| {
+        let Some(folder) = self.folder.as_deref().filter(|_| !rows.is_empty()) else { return Ok(()) };
+        try_write(folder, epoch, rows).map_err(|error| {
             Error::new(ErrorKind::Unavailable, "cannot write dead letters")
                 .with_source(error)
-                .with_hint(format!("check space and permissions of {}", self.folder.display()))
+                .with_hint(format!("check space and permissions of {}", folder.display()))
         })
-    }
-
-    fn try_write(&self, epoch: Epoch, rows: &[(String, Vec<BadRow>)]) -> std::io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let partial = self.folder.join(".partial");
-        let mut file = BufWriter::new(File::create(&partial)?);
-        for (task, rows) in rows {
-            for row in rows {
-                serde_json::to_writer(&mut file, &Line { epoch, task, row })?;
-                file.write_all(b"\n")?;
-            }
-        }
-        file.into_inner()?.sync_all()?;
-        fs::rename(&partial, self.file(epoch))?;
-        File::open(&self.folder)?.sync_all()
     }
 
     /// Removes the files of epochs that were never logged.
     pub(crate) fn roll_back(&self, logged: Epoch) -> Result<()> {
-        let entries = match fs::read_dir(&self.folder) {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
@@ -78,10 +68,25 @@ impl DeadLetters {
         }
         Ok(())
     }
+}
 
-    fn file(&self, epoch: Epoch) -> PathBuf {
-        self.folder.join(format!("epoch-{:010}.jsonl", epoch.0))
+fn try_write(folder: &Path, epoch: Epoch, rows: &[(String, Vec<BadRow>)]) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let partial = folder.join(".partial");
+    let mut file = BufWriter::new(File::create(&partial)?);
+    for (task, rows) in rows {
+        for row in rows {
+            serde_json::to_writer(&mut file, &Line { epoch, task, row })?;
+            file.write_all(b"\n")?;
+        }
     }
+    file.into_inner()?.sync_all()?;
+    fs::rename(&partial, file_of(folder, epoch))?;
+    File::open(folder)?.sync_all()
+}
+
+fn file_of(folder: &Path, epoch: Epoch) -> PathBuf {
+    folder.join(format!("epoch-{:010}.jsonl", epoch.0))
 }
 
 #[cfg(test)]
@@ -92,13 +97,16 @@ mod tests {
     fn a_replayed_epoch_replaces_its_file_and_later_ones_are_rolled_back() {
         let dir = tempfile::tempdir().unwrap();
         let letters = DeadLetters::new(dir.path());
+        let folder = dir.path().join("dead_letters");
         let row = |text: &str| BadRow { relation: None, row: text.into(), reasons: vec!["bad".into()], position: None };
         letters.roll_back(Epoch(0)).unwrap();
         letters.write(Epoch(1), &[("t".into(), vec![row("a"), row("b")])]).unwrap();
         letters.write(Epoch(2), &[("t".into(), vec![row("c")])]).unwrap();
         letters.write(Epoch(2), &[("t".into(), vec![row("c")])]).unwrap();
-        assert_eq!(fs::read_to_string(letters.file(Epoch(2))).unwrap().lines().count(), 1);
+        assert_eq!(fs::read_to_string(file_of(&folder, Epoch(2))).unwrap().lines().count(), 1);
         letters.roll_back(Epoch(1)).unwrap();
-        assert!(letters.file(Epoch(1)).exists() && !letters.file(Epoch(2)).exists());
+        DeadLetters::none().write(Epoch(7), &[("t".into(), vec![row("a")])]).unwrap();
+        DeadLetters::none().roll_back(Epoch(0)).unwrap();
+        assert!(file_of(&folder, Epoch(1)).exists() && !file_of(&folder, Epoch(2)).exists());
     }
 }

@@ -139,7 +139,7 @@ pub(crate) fn assemble(around: &Surroundings, store: Box<dyn CheckpointStore>, p
         events,
         stop: stop_seen,
         cancel,
-        dead_letters: DeadLetters::new(&plan.state_dir),
+        dead_letters: if around.leaves_trace { DeadLetters::new(&plan.state_dir) } else { DeadLetters::none() },
         receipts: Ledger::new(&plan.state_dir, plan.checkpoint.receipts),
         status: around.checkpoint.clone(),
         store_unknown: false,

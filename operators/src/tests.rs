@@ -100,8 +100,13 @@ pub(crate) fn run_with_crashes(
     folder: Option<&std::path::Path>,
 ) -> Result<Memory> {
     let inputs = vec!["input".to_owned(), "other".to_owned()];
-    let context =
-        OperatorContext { flow: "flow".into(), task: "task".into(), state_dir: folder.map(Into::into), inputs };
+    let context = OperatorContext {
+        flow: "flow".into(),
+        task: "task".into(),
+        state_dir: folder.map(Into::into),
+        inputs,
+        runs: None,
+    };
     let mut out = Memory::default();
     block_on(async {
         let mut operator = build(entry, config)?;

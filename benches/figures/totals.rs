@@ -13,6 +13,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBat
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
+use futures::executor::block_on;
 
 use crate::csv_data::scatter;
 use crate::figure::{Bound, Figure, progress};
@@ -33,7 +34,6 @@ pub fn measure() -> Vec<Figure> {
     let changes =
         std::env::var("AQUEDUCT_FIGURES_TOTALS_CHANGES").map_or(1_000_000, |text| text.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let runtime = futures::executor::block_on;
     let duck = duckdb::Connection::open_in_memory().expect("DuckDB");
     duck.execute_batch(
         "CREATE TABLE orders (id BIGINT, region VARCHAR, amount BIGINT);
@@ -49,7 +49,7 @@ pub fn measure() -> Vec<Figure> {
         let size = BATCH.min(changes - done);
         let batch = made.batch(&relation, done, size, &mut touched);
         let begun = own_cpu_seconds();
-        runtime(operator.process(InputPort(0), batch, &mut found)).expect("a batch");
+        block_on(operator.process(InputPort(0), batch, &mut found)).expect("a batch");
         cpu += own_cpu_seconds() - begun;
         done += size;
         // A random one of the batches between two cuts.
@@ -58,7 +58,7 @@ pub fn measure() -> Vec<Figure> {
         {
             cuts += 1;
             let begun = own_cpu_seconds();
-            let state = runtime(operator.snapshot(Epoch(cuts))).expect("a checkpoint");
+            let state = block_on(operator.snapshot(Epoch(cuts))).expect("a checkpoint");
             cpu += own_cpu_seconds() - begun;
             drop(operator);
             operator = open(folder.path(), Some(state));
@@ -101,7 +101,7 @@ fn open(folder: &Path, state: Option<State>) -> Box<dyn Operator> {
     });
     let mut operator = build(&config).expect("good settings");
     let context = OperatorContext { state_dir: Some(folder.to_owned()), ..OperatorContext::default() };
-    futures::executor::block_on(operator.open(&context, state)).expect("opens");
+    block_on(operator.open(&context, state)).expect("opens");
     operator
 }
 

@@ -14,6 +14,8 @@ mod csv;
 mod duckdb;
 #[cfg(feature = "faker")]
 mod faker;
+#[cfg(feature = "json")]
+mod json;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "parquet")]
@@ -30,6 +32,8 @@ mod sql_target;
 mod sqlite;
 #[cfg(any(feature = "csv", feature = "parquet"))]
 mod staged_files;
+#[cfg(any(feature = "csv", feature = "json"))]
+mod text_files;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod wait;
 
@@ -47,6 +51,8 @@ pub const ENTRIES: &[PluginEntry] = &[
     faker::ENTRY,
     #[cfg(feature = "csv")]
     csv::OUTPUT,
+    #[cfg(feature = "json")]
+    json::INPUT,
     #[cfg(feature = "mysql")]
     mysql::INPUT,
     #[cfg(feature = "parquet")]

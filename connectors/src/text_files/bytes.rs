@@ -7,7 +7,7 @@ use aqueduct_model::{Error, ErrorKind, Result};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
 
-use super::config::Compression;
+use super::settings::Compression;
 
 /// Bytes read at once, at least.
 const READ_BYTES: usize = 256 << 10;
@@ -18,20 +18,20 @@ const UTF8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// How to read a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Format {
+pub(crate) struct Format {
     /// How it is compressed.
-    pub(super) compression: Compression,
+    pub(crate) compression: Compression,
     /// Its encoding; `None` is UTF-8.
-    pub(super) encoding: Option<&'static Encoding>,
+    pub(crate) encoding: Option<&'static Encoding>,
     /// Most that a compressed file may expand to, in bytes.
-    pub(super) max_decompressed: u64,
+    pub(crate) max_decompressed: u64,
     /// The file may still be growing: where a compressed one breaks off is its end for now.
-    pub(super) growing: bool,
+    pub(crate) growing: bool,
 }
 
 impl Format {
     /// The compression of a file: as set, or by its extension.
-    pub(super) fn compression_of(&self, path: &str) -> Compression {
+    pub(crate) fn compression_of(&self, path: &str) -> Compression {
         match self.compression {
             Compression::Auto if path.ends_with(".gz") => Compression::Gzip,
             Compression::Auto if path.ends_with(".zst") => Compression::Zstd,
@@ -57,7 +57,7 @@ enum Encoded {
 /// Reads the text of one file.
 ///
 /// Its offsets count the bytes of the file where that is plain UTF-8, and else those of the text in UTF-8.
-pub(super) struct TextFile {
+pub(crate) struct TextFile {
     path: String,
     bytes: Bytes,
     encoded: Encoded,
@@ -74,7 +74,7 @@ impl TextFile {
     ///
     /// # Errors
     /// `Unavailable` when the decompressor cannot start.
-    pub(super) fn new(path: &str, file: File, format: Format) -> Result<Self> {
+    pub(crate) fn new(path: &str, file: File, format: Format) -> Result<Self> {
         let bytes = match format.compression_of(path) {
             Compression::Gzip => Bytes::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, file)))),
             Compression::Zstd => {
@@ -97,7 +97,7 @@ impl TextFile {
     }
 
     /// The offset of the next byte that [`TextFile::read`] adds.
-    pub(super) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
@@ -106,7 +106,7 @@ impl TextFile {
     ///
     /// # Errors
     /// `Data` when a compressed file is damaged or expands beyond its limit; `Unavailable` when reading fails.
-    pub(super) fn read(&mut self, wanted: usize, last: bool, to: &mut Vec<u8>) -> Result<usize> {
+    pub(crate) fn read(&mut self, wanted: usize, last: bool, to: &mut Vec<u8>) -> Result<usize> {
         let before = to.len();
         if self.finished {
             return Ok(0);
@@ -137,7 +137,7 @@ impl TextFile {
     ///
     /// # Errors
     /// `Unavailable` when seeking fails.
-    pub(super) fn seek(&mut self, offset: u64) -> Result<bool> {
+    pub(crate) fn seek(&mut self, offset: u64) -> Result<bool> {
         match (&mut self.bytes, &self.encoded) {
             (Bytes::Plain(file), Encoded::Utf8) => {
                 let end = file.seek(SeekFrom::End(0)).map_err(|error| unreadable(&self.path, error))?;

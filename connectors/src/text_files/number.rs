@@ -2,7 +2,7 @@
 
 /// A decimal number as an integer of `scale` decimal places; `None` when it is not one, has more places than that
 /// (zeros aside) or more than `precision` digits. There is no rounding and no exponent.
-pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Option<i128> {
+pub(crate) fn decimal(text: &str, precision: u8, scale: u8) -> Option<i128> {
     let (negative, digits) = match text.as_bytes() {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -40,7 +40,7 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Option<i128> {
 }
 
 /// Bytes written as hexadecimal digits, with or without `0x` or `\x` in front.
-pub(super) fn hex(text: &str, to: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn hex(text: &str, to: &mut Vec<u8>) -> Option<()> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("\\x")).unwrap_or(text).as_bytes();
     let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
     let start = to.len();

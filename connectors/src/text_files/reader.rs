@@ -5,35 +5,34 @@ use std::ops::Range;
 use aqueduct_model::{Error, ErrorKind, Result};
 
 use super::bytes::TextFile;
-use super::dialect::Dialect;
+use super::cell::{COLUMNS_MAX, Cells, Scan, Scanner};
 use super::records::Records;
 use super::refused::{self, Refused};
-use super::tokenizer::{COLUMNS_MAX, Cells, Scan, line_breaks, scan};
 
 /// Text that is kept ready, at least.
 const WINDOW_BYTES: usize = 256 << 10;
 
 /// How far one read goes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// At most this many records.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// About this many bytes of text.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Not behind this offset, which is where a record begins.
-    pub(super) until: Option<u64>,
+    pub(crate) until: Option<u64>,
     /// The file does not grow any more: what stands at its end is its last record.
-    pub(super) last: bool,
+    pub(crate) last: bool,
     /// The number of cells that records must have; `None` takes any.
-    pub(super) width: Option<usize>,
+    pub(crate) width: Option<usize>,
     /// Longest record in bytes.
-    pub(super) line_bytes: usize,
+    pub(crate) line_bytes: usize,
 }
 
 /// Reads the records of one file in order.
-pub(super) struct Reader {
+pub(crate) struct Reader<S> {
     path: String,
-    dialect: Dialect,
+    scanner: S,
     text: TextFile,
     window: Vec<u8>,
     /// What comes next is at this place of the window.
@@ -49,12 +48,12 @@ pub(super) struct Reader {
     refused: Vec<Refused>,
 }
 
-impl Reader {
+impl<S: Scanner> Reader<S> {
     /// Reads a file from where `text` stands, its beginning.
-    pub(super) fn new(path: &str, dialect: Dialect, text: TextFile) -> Self {
+    pub(crate) fn new(path: &str, scanner: S, text: TextFile) -> Self {
         Self {
             path: path.to_owned(),
-            dialect,
+            scanner,
             text,
             window: Vec::new(),
             at: 0,
@@ -69,7 +68,7 @@ impl Reader {
     }
 
     /// Offset, line and row of the next record.
-    pub(super) fn place(&self) -> (u64, u64, u64) {
+    pub(crate) fn place(&self) -> (u64, u64, u64) {
         (self.text.offset() - (self.window.len() - self.at) as u64, self.line, self.row)
     }
 
@@ -77,7 +76,7 @@ impl Reader {
     ///
     /// # Errors
     /// `LostPosition` when the text ends before it.
-    pub(super) fn go_to(&mut self, offset: u64, line: u64, row: u64) -> Result<()> {
+    pub(crate) fn go_to(&mut self, offset: u64, line: u64, row: u64) -> Result<()> {
         (self.line, self.row) = (line, row);
         if self.place().0 > offset {
             return Err(self.shorter());
@@ -97,7 +96,7 @@ impl Reader {
     ///
     /// # Errors
     /// `Schema` when it is not a record; and those of [`Reader::read`].
-    pub(super) fn first_record(&mut self, limits: &Limits) -> Result<Option<Vec<String>>> {
+    pub(crate) fn first_record(&mut self, limits: &Limits) -> Result<Option<Vec<String>>> {
         self.read(&Limits { rows: 1, bytes: usize::MAX, width: None, until: None, ..*limits })?;
         if let Some(refused) = self.refused.first() {
             return Err(Error::new(
@@ -124,7 +123,7 @@ impl Reader {
     ///
     /// # Errors
     /// `Data` for a line longer than allowed; `LostPosition` when no record begins at `until`; and those of reading.
-    pub(super) fn read(&mut self, limits: &Limits) -> Result<bool> {
+    pub(crate) fn read(&mut self, limits: &Limits) -> Result<bool> {
         self.window.drain(..self.at);
         self.at = 0;
         self.cells.clear();
@@ -142,10 +141,14 @@ impl Reader {
             }
             let is_last = ended && limits.last;
             let before = (self.cells.cells.len(), self.cells.copied.len());
-            let next = match scan(&self.dialect, &self.window, at, is_last, &mut self.cells) {
+            let next = match self.scanner.scan(&self.window, at, is_last, &mut self.cells) {
                 Scan::Skip { end } => end,
                 Scan::Record { end, cells } => {
                     self.keep(at..end, cells, before, limits);
+                    end
+                }
+                Scan::Bad { end, reason } => {
+                    self.refused_at.push((at..end, reason));
                     end
                 }
                 Scan::Incomplete { in_quotes } => {
@@ -170,7 +173,7 @@ impl Reader {
             at = next;
         }
         self.row += (self.found.len() + self.refused_at.len()) as u64;
-        self.line += line_breaks(&self.window[..at]);
+        self.line += S::line_breaks(&self.window[..at]);
         self.at = at;
         self.refuse_malformed();
         Ok(more)
@@ -196,10 +199,10 @@ impl Reader {
     fn give_up(&mut self, at: usize, in_quotes: bool, too_long: bool) -> Result<usize> {
         let end = self.window[at..].iter().position(|&byte| byte == b'\n').map(|length| at + length + 1);
         if !in_quotes || (too_long && end.is_none()) {
-            let line = self.line + line_breaks(&self.window[..at]);
+            let line = self.line + S::line_breaks(&self.window[..at]);
             return Err(Error::new(ErrorKind::Data, format!("{} line {line} is too long", self.path))
                 .with_setting("max_line_bytes")
-                .with_hint("raise `max_line_bytes`, or check `delimiter`, `quote` and `encoding`"));
+                .with_hint(S::TOO_LONG));
         }
         let end = end.unwrap_or(self.window.len());
         self.refused_at.push((at..end, "a quote is opened in it that is never closed".to_owned()));
@@ -251,9 +254,9 @@ impl Reader {
         let (mut counted, mut line) = (0, self.first_line);
         let mut described = Vec::new();
         for (range, reason) in refused {
-            line += line_breaks(&self.window[counted..range.start]);
+            line += S::line_breaks(&self.window[counted..range.start]);
             counted = range.start;
-            described.push(Refused { line, text: refused::printable(&self.window[range]), reason });
+            described.push(Refused { relation: None, line, text: refused::printable(&self.window[range]), reason });
         }
         described
     }
@@ -262,7 +265,7 @@ impl Reader {
     ///
     /// # Errors
     /// `Bug` when they were not checked.
-    pub(super) fn records(&self, width: usize) -> Result<Records<'_>> {
+    pub(crate) fn records(&self, width: usize) -> Result<Records<'_>> {
         let broken = |error| Error::bug("text was not checked").with_source(error);
         let text = std::str::from_utf8(&self.window[..self.at]).map_err(broken)?;
         let copied = std::str::from_utf8(&self.cells.copied).map_err(broken)?;
@@ -270,12 +273,12 @@ impl Reader {
     }
 
     /// What the last read refused, in the order of the file.
-    pub(super) fn take_refused(&mut self) -> Vec<Refused> {
+    pub(crate) fn take_refused(&mut self) -> Vec<Refused> {
         std::mem::take(&mut self.refused)
     }
 
     /// Describes records of the last read, by their rising numbers, that are refused for their cells.
-    pub(super) fn refuse(&self, records: Vec<(usize, String)>) -> Vec<Refused> {
+    pub(crate) fn refuse(&self, records: Vec<(usize, String)>) -> Vec<Refused> {
         self.describe(records.into_iter().map(|(record, reason)| (self.found[record].clone(), reason)))
     }
 }

@@ -7,21 +7,21 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use aqueduct_model::{Error, ErrorKind, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::config::CsvInputConfig;
 use super::offset::Identity;
+use super::settings::FileSettings;
 
 /// How much of a file's beginning is hashed to know it again.
 const HEAD_BYTES: u64 = 64 << 10;
 
 /// A file that the patterns lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     /// The path as the pattern gives it.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// The inode.
-    pub(super) ino: u64,
+    pub(crate) ino: u64,
     /// Its length in bytes.
-    pub(super) length: u64,
+    pub(crate) length: u64,
 }
 
 /// Lists the files by name. Folders that a pattern meets are left out. A file that has a record and is gone is none of
@@ -30,14 +30,14 @@ pub(super) struct Listed {
 /// # Errors
 /// `Config` when a path is not a regular file, is no UTF-8, or when there are too many; `Auth` when one must not be
 /// looked at.
-pub(super) fn list(config: &CsvInputConfig, is_known: impl Fn(&str) -> bool) -> Result<Vec<Listed>> {
+pub(crate) fn list(settings: &FileSettings, is_known: impl Fn(&str) -> bool) -> Result<Vec<Listed>> {
     let mut listed = Vec::new();
-    for pattern in config.path.patterns() {
+    for pattern in settings.path.patterns() {
         let is_pattern = pattern.contains(['*', '?', '[']);
         if !is_pattern {
             match std::fs::metadata(pattern) {
                 Ok(found) => listed.push(checked(pattern, &found)?),
-                Err(error) if error.kind() == IoErrorKind::NotFound && (config.watch || is_known(pattern)) => {}
+                Err(error) if error.kind() == IoErrorKind::NotFound && (settings.watch || is_known(pattern)) => {}
                 Err(error) if error.kind() == IoErrorKind::NotFound => {
                     return Err(Error::config(format!("{pattern} does not exist")).with_setting("path").with_hint(
                         "create it, or correct the path: it is relative to the program's working directory",
@@ -67,8 +67,8 @@ pub(super) fn list(config: &CsvInputConfig, is_known: impl Fn(&str) -> bool) -> 
                 Err(error) if error.kind() == IoErrorKind::NotFound => {}
                 Err(error) => return Err(unopened(name, error)),
             }
-            if listed.len() > config.max_files {
-                return Err(Error::config(format!("more than {} files", config.max_files))
+            if listed.len() > settings.max_files {
+                return Err(Error::config(format!("more than {} files", settings.max_files))
                     .with_setting("max_files")
                     .with_hint("make the pattern narrower, move files away that are done, or raise `max_files`"));
             }
@@ -92,7 +92,7 @@ fn checked(path: &str, found: &Metadata) -> Result<Listed> {
 ///
 /// # Errors
 /// `Auth`, `Unavailable`, or `Config` when it is not a regular file (any more).
-pub(super) fn open(path: &str) -> Result<File> {
+pub(crate) fn open(path: &str) -> Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| unopened(path, error))?;
     let found = file.metadata().map_err(|error| unopened(path, error))?;
@@ -114,7 +114,7 @@ fn unopened(path: &str, error: std::io::Error) -> Error {
 ///
 /// # Errors
 /// `Unavailable` when it cannot be read.
-pub(super) fn identify(path: &str, file: &File) -> Result<Identity> {
+pub(crate) fn identify(path: &str, file: &File) -> Result<Identity> {
     let found = file.metadata().map_err(|error| unopened(path, error))?;
     let head_bytes = found.len().min(HEAD_BYTES);
     let (head, head_bytes) = hash_head(path, head_bytes)?;
@@ -126,7 +126,7 @@ pub(super) fn identify(path: &str, file: &File) -> Result<Identity> {
 ///
 /// # Errors
 /// `Unavailable` when it cannot be read.
-pub(super) fn is_same(path: &str, file: &File, identity: &Identity) -> Result<bool> {
+pub(crate) fn is_same(path: &str, file: &File, identity: &Identity) -> Result<bool> {
     let found = file.metadata().map_err(|error| unopened(path, error))?;
     Ok(found.ino() == identity.ino && hash_head(path, identity.head_bytes)? == (identity.head, identity.head_bytes))
 }
@@ -135,7 +135,7 @@ pub(super) fn is_same(path: &str, file: &File, identity: &Identity) -> Result<bo
 ///
 /// # Errors
 /// `Unavailable` when it cannot be read.
-pub(super) fn is_same_path(path: &str, identity: &Identity) -> Result<bool> {
+pub(crate) fn is_same_path(path: &str, identity: &Identity) -> Result<bool> {
     is_same(path, &open(path)?, identity)
 }
 
@@ -143,7 +143,7 @@ pub(super) fn is_same_path(path: &str, identity: &Identity) -> Result<bool> {
 ///
 /// # Errors
 /// `Unavailable` when the system does not tell.
-pub(super) fn length(path: &str, file: &File) -> Result<u64> {
+pub(crate) fn length(path: &str, file: &File) -> Result<u64> {
     Ok(file.metadata().map_err(|error| unopened(path, error))?.len())
 }
 

@@ -5,63 +5,57 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use aqueduct_model::{BadRow, BadRows, Batch, Error, PollBudget, Polled, Position, Result, Source, SourceContext};
-use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
-use super::config::CsvInputConfig;
-use super::decode::decode;
 use super::files;
+use super::format::{Opened, ReadSize, TextFormat};
 use super::inventory;
-use super::layout::Layout;
 use super::offset::{FileOffset, Progress};
-use super::reader::{Limits, Reader};
-use super::tables::Tables;
+use super::reader::Limits;
 
 /// Most text of one batch, whatever the budget: cells are addressed by 30 bits.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// Reads the files of the settings, one after the other.
-pub(super) struct CsvSource {
-    tables: Tables,
+pub(crate) struct TextSource<F: TextFormat> {
+    format: F,
     progress: Progress,
     /// Files that have something to read, as far as known.
     queue: VecDeque<String>,
-    current: Option<Current>,
+    current: Option<Current<F>>,
+    /// Read and not handed out yet: a read may find rows of several tables.
+    pending: VecDeque<Batch>,
     /// When `watch` looks again.
     next_look: Instant,
 }
 
 /// The file that is being read.
-struct Current {
+struct Current<F: TextFormat> {
     path: String,
     /// For its length.
     file: File,
-    reader: Reader,
-    layout: Layout,
+    opened: Opened<F::Scanner, F::Layout>,
 }
 
-impl CsvSource {
-    /// A source of these settings.
-    ///
-    /// # Errors
-    /// `Config`.
-    pub(super) fn new(config: CsvInputConfig) -> Result<Self> {
-        config.validate()?;
-        Ok(Self {
-            tables: Tables::new(config)?,
+impl<F: TextFormat> TextSource<F> {
+    /// A source of files of this format.
+    pub(crate) fn new(format: F) -> Self {
+        Self {
+            format,
             progress: Progress::default(),
             queue: VecDeque::new(),
             current: None,
+            pending: VecDeque::new(),
             next_look: Instant::now(),
-        })
+        }
     }
 
     /// Lists the files and queues those that have something to read.
     fn look(&mut self) -> Result<()> {
-        let config = &self.tables.config;
-        let listed = files::list(config, |path| self.progress.files.contains_key(path))?;
-        self.queue = inventory::reconcile(&mut self.progress, &listed, config.watch)?.into();
-        self.next_look = Instant::now() + config.watch_interval.0;
+        let settings = self.format.settings();
+        let listed = files::list(settings, |path| self.progress.files.contains_key(path))?;
+        self.queue = inventory::reconcile(&mut self.progress, &listed, settings.watch)?.into();
+        self.next_look = Instant::now() + settings.watch_interval;
         Ok(())
     }
 
@@ -78,15 +72,14 @@ impl CsvSource {
         let length = files::length(path, &file)?;
         let start = FileOffset { offset: 0, line: 1, row: 0, done: None, identity };
         let offset = self.progress.files.entry(path.to_owned()).or_insert(start).clone();
-        let Some(opened) = self.tables.open(path, &mut self.progress)? else {
+        let Some(mut opened) = self.format.open(path, &mut self.progress)? else {
             self.note(path, (offset.offset, offset.line, offset.row), Some(length));
             return Ok(false);
         };
-        let mut reader = opened.reader;
         if offset.offset > 0 {
-            reader.go_to(offset.offset, offset.line, offset.row)?;
+            opened.reader.go_to(offset.offset, offset.line, offset.row)?;
         }
-        self.current = Some(Current { path: path.to_owned(), file, reader, layout: opened.layout });
+        self.current = Some(Current { path: path.to_owned(), file, opened });
         Ok(true)
     }
 
@@ -97,29 +90,31 @@ impl CsvSource {
     }
 
     /// Reads on in the current file, which is closed at its end or edge.
-    fn read(&mut self, budget: &PollBudget, until: Option<&Progress>, bad: &mut BadRows) -> Result<Option<Batch>> {
-        let Some(mut current) = self.current.take() else { return Ok(None) };
+    fn read(&mut self, budget: &PollBudget, until: Option<&Progress>, bad: &mut BadRows) -> Result<()> {
+        let Some(mut current) = self.current.take() else { return Ok(()) };
         let edge = match until {
             None => None,
             Some(until) => match until.files.get(&current.path) {
                 Some(edge) => Some(edge),
                 // Not read before the edge at all.
-                None => return Ok(None),
+                None => return Ok(()),
             },
         };
         // Taken before reading: what is appended in between makes the file longer than this, and it is looked at again.
         let length = files::length(&current.path, &current.file)?;
+        let asked = ReadSize { rows: budget.max_rows.max(1), bytes: budget.max_bytes.clamp(1, BATCH_BYTES_MAX) };
+        let size = self.format.fixed_size().unwrap_or(asked);
         let limits = Limits {
-            rows: budget.max_rows.max(1),
-            bytes: budget.max_bytes.clamp(1, BATCH_BYTES_MAX),
+            rows: size.rows,
+            bytes: size.bytes,
             until: edge.map(|edge| edge.offset),
-            last: !self.tables.config.watch,
-            width: Some(current.layout.width),
-            line_bytes: self.tables.config.max_line_bytes.0 as usize,
+            last: !self.format.settings().watch,
+            width: current.opened.width,
+            line_bytes: self.format.settings().max_line_bytes,
         };
-        let more = current.reader.read(&limits)?;
-        let batch = self.batch(&mut current, bad)?;
-        let place = current.reader.place();
+        let more = current.opened.reader.read(&limits)?;
+        self.take(&mut current, asked.rows, bad)?;
+        let place = current.opened.reader.place();
         let reached = limits.until.is_some_and(|until| place.0 >= until);
         if !more && !reached && limits.until.is_some() {
             return Err(inventory::replaced(&current.path));
@@ -128,30 +123,31 @@ impl CsvSource {
         if more && !reached {
             self.current = Some(current);
         }
-        Ok(batch)
+        Ok(())
     }
 
-    fn batch(&self, current: &mut Current, bad: &mut BadRows) -> Result<Option<Batch>> {
-        let relation = &current.layout.table.relation;
-        let mut refused = current.reader.take_refused();
-        let decoded = decode(&current.layout, &self.tables, current.reader.records(current.layout.width)?)?;
-        let rows = decoded.columns.first().map_or(0, |column| column.len());
-        refused.extend(current.reader.refuse(decoded.refused));
-        refused.sort_by_key(|refused| refused.line);
-        for row in refused {
+    /// Takes what the last read found, in batches of at most so many rows.
+    fn take(&mut self, current: &mut Current<F>, rows: usize, bad: &mut BadRows) -> Result<()> {
+        let mut taken = self.format.take(&mut current.opened)?;
+        taken.refused.sort_by_key(|refused| refused.line);
+        for row in taken.refused {
             bad.reject(BadRow {
-                relation: Some(relation.name().clone()),
+                relation: row.relation,
                 row: row.text.into(),
                 reasons: vec![row.reason],
                 position: Some(format!("{} line {}", current.path, row.line)),
             })?;
         }
-        if rows == 0 {
-            return Ok(None);
+        for batch in taken.batches {
+            if batch.num_rows() <= rows {
+                self.pending.push_back(batch);
+                continue;
+            }
+            for from in (0..batch.num_rows()).step_by(rows) {
+                self.pending.push_back(batch.slice(from, rows.min(batch.num_rows() - from)));
+            }
         }
-        let rows = RecordBatch::try_new(relation.columns().clone(), decoded.columns)
-            .map_err(|error| Error::bug("parsed columns do not fit their table").with_source(error))?;
-        Batch::inserts(relation.clone(), rows).map(Some)
+        Ok(())
     }
 
     /// The next file to open: the first that is not at its edge, or the next in the queue.
@@ -177,7 +173,7 @@ impl CsvSource {
             self.look()?;
             return Ok(Some(Polled::Idle));
         }
-        if !self.tables.config.watch {
+        if !self.format.settings().watch {
             return Ok(Some(Polled::Finished));
         }
         let now = Instant::now();
@@ -196,14 +192,18 @@ impl CsvSource {
 }
 
 #[async_trait]
-impl Source for CsvSource {
+impl<F: TextFormat> Source for TextSource<F> {
     async fn open(&mut self, _context: &SourceContext, resume: Option<&Position>) -> Result<()> {
         self.progress = resume.map(Progress::from_position).transpose()?.unwrap_or_default();
         self.current = None;
+        self.pending.clear();
         self.look()
     }
 
     async fn poll(&mut self, budget: &PollBudget, bad: &mut BadRows) -> Result<Polled> {
+        if let Some(batch) = self.pending.pop_front() {
+            return Ok(Polled::Batch(batch));
+        }
         let deadline = Instant::now() + budget.max_wait.min(Duration::from_secs(3_600));
         let until = budget.until.as_ref().map(Progress::from_position).transpose()?;
         if let Some(until) = &until {
@@ -224,7 +224,8 @@ impl Source for CsvSource {
                     },
                 }
             }
-            if let Some(batch) = self.read(budget, until.as_ref(), bad)? {
+            self.read(budget, until.as_ref(), bad)?;
+            if let Some(batch) = self.pending.pop_front() {
                 return Ok(Polled::Batch(batch));
             }
             if Instant::now() >= deadline {
@@ -234,6 +235,7 @@ impl Source for CsvSource {
     }
 
     fn position(&self) -> Option<Position> {
-        Some(self.progress.to_position())
+        // Between the tables of one read no epoch may end.
+        self.pending.is_empty().then(|| self.progress.to_position())
     }
 }

@@ -14,7 +14,7 @@ use super::offset::Progress;
 ///
 /// # Errors
 /// `LostPosition` when a file is gone or another one stands in its place before it was read to its end.
-pub(super) fn reconcile(progress: &mut Progress, listed: &[Listed], watch: bool) -> Result<Vec<String>> {
+pub(crate) fn reconcile(progress: &mut Progress, listed: &[Listed], watch: bool) -> Result<Vec<String>> {
     let by_path: BTreeMap<&str, &Listed> = listed.iter().map(|file| (file.path.as_str(), file)).collect();
     let mut moved = Vec::new();
     let mut gone = Vec::new();
@@ -55,7 +55,7 @@ pub(super) fn reconcile(progress: &mut Progress, listed: &[Listed], watch: bool)
 }
 
 /// Another file stands where one was being read.
-pub(super) fn replaced(path: &str) -> Error {
+pub(crate) fn replaced(path: &str) -> Error {
     Error::new(
         ErrorKind::LostPosition,
         format!("{path} is not the file that was read before: it was replaced or truncated"),

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 /// What all values of a column so far have in common.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Guess {
+pub(crate) enum Guess {
     /// No value yet.
     #[default]
     Nothing,
@@ -40,8 +40,11 @@ impl Guess {
     }
 
     /// What a column is that was `self` so far and has this value too.
-    pub(super) fn and(self, text: &str) -> Self {
-        let value = Self::of(text);
+    pub(crate) fn and(self, text: &str) -> Self {
+        self.and_value(Self::of(text))
+    }
+
+    fn and_value(self, value: Self) -> Self {
         match (self, value) {
             (Self::Nothing, value) => value,
             (before, value) if before == value => before,
@@ -51,8 +54,17 @@ impl Guess {
         }
     }
 
+    /// As [`Guess::and`] where quotes tell texts from numbers: of what stands in quotes only moments are not text.
+    pub(crate) fn and_quoted(self, text: &str) -> Self {
+        let value = match Self::of(text) {
+            moment @ (Self::Date | Self::Timestamp | Self::TimestampWithZone) => moment,
+            _ => Self::Text,
+        };
+        self.and_value(value)
+    }
+
     /// The type of a column.
-    pub(super) fn data_type(self) -> DataType {
+    pub(crate) fn data_type(self) -> DataType {
         match self {
             Self::Bool => DataType::Boolean,
             Self::Int => DataType::Int64,

@@ -2,19 +2,23 @@
 
 use std::ops::Range;
 
+use aqueduct_model::RelationName;
+
 /// A record that is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
+    /// What it would have belonged to, where that is known.
+    pub(crate) relation: Option<RelationName>,
     /// The line that it begins in.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Its text; bytes that are not UTF-8 as `\xNN`.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Why.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 /// Where bytes are not UTF-8, in rising order.
-pub(super) fn malformed(bytes: &[u8]) -> Vec<Range<usize>> {
+pub(crate) fn malformed(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
     while let Err(error) = std::str::from_utf8(&bytes[from..]) {
@@ -26,7 +30,7 @@ pub(super) fn malformed(bytes: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// A record as text without its line break; bytes that are no UTF-8 as `\xNN`.
-pub(super) fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

@@ -12,42 +12,42 @@ const TYPES: &str = "";
 
 /// What a file is known by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     /// The device, for people.
-    pub(super) dev: u64,
+    pub(crate) dev: u64,
     /// The inode.
-    pub(super) ino: u64,
+    pub(crate) ino: u64,
     /// XXH3 of the first `head_bytes` bytes.
     #[serde(with = "hex")]
-    pub(super) head: u64,
+    pub(crate) head: u64,
     /// How much was hashed.
-    pub(super) head_bytes: u64,
+    pub(crate) head_bytes: u64,
 }
 
 /// Where to go on in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileOffset {
+pub(crate) struct FileOffset {
     /// The next record: in bytes of a plain UTF-8 file, else of its text in UTF-8.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// The line that it begins in, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Records before it, the header not counted.
-    pub(super) row: u64,
+    pub(crate) row: u64,
     /// The length of the file in bytes when it had been read to its end; absent before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) done: Option<u64>,
+    pub(crate) done: Option<u64>,
     /// Which file it is.
     #[serde(flatten)]
-    pub(super) identity: Identity,
+    pub(crate) identity: Identity,
 }
 
 /// The offsets of all files, and the columns of tables that were inferred.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// By path.
-    pub(super) files: BTreeMap<String, FileOffset>,
+    pub(crate) files: BTreeMap<String, FileOffset>,
     /// By relation: columns with types, in order.
-    pub(super) types: BTreeMap<String, Vec<(String, String)>>,
+    pub(crate) types: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Progress {
@@ -55,9 +55,9 @@ impl Progress {
     ///
     /// # Errors
     /// `State` when it was not written by this source.
-    pub(super) fn from_position(position: &Position) -> Result<Self> {
+    pub(crate) fn from_position(position: &Position) -> Result<Self> {
         let foreign = |error| {
-            Error::new(ErrorKind::State, "the recorded position is not one of CSVInput")
+            Error::new(ErrorKind::State, "the recorded position is not one of files of text")
                 .with_source(error)
                 .with_hint("reset the flow's checkpoint if the task was another plugin before")
         };
@@ -73,7 +73,7 @@ impl Progress {
     }
 
     /// Writes a position.
-    pub(super) fn to_position(&self) -> Position {
+    pub(crate) fn to_position(&self) -> Position {
         let mut position = Position::default();
         if !self.types.is_empty() {
             position.0.insert(SplitId::from(TYPES), Offset(serde_json::json!(self.types)));
@@ -88,7 +88,7 @@ impl Progress {
     ///
     /// # Errors
     /// `State` when a type is unknown.
-    pub(super) fn columns(&self, table: &str) -> Result<Option<Vec<(String, ColumnType)>>> {
+    pub(crate) fn columns(&self, table: &str) -> Result<Option<Vec<(String, ColumnType)>>> {
         let Some(columns) = self.types.get(table) else { return Ok(None) };
         let typed = |(name, kind): &(String, String)| {
             let kind = kind.parse().map_err(|cause: String| {
@@ -104,11 +104,11 @@ impl Progress {
 mod hex {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{hash:016x}"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         u64::from_str_radix(&String::deserialize(deserializer)?, 16).map_err(de::Error::custom)
     }
 }

@@ -26,20 +26,24 @@ const TEXT_BYTES: usize = 16;
 
 /// How cells are read, the same for all columns.
 #[derive(Debug, Clone)]
-pub(super) struct CellRules {
+pub(crate) struct CellRules {
     /// Texts that mean NULL.
-    pub(super) null_values: Vec<String>,
+    pub(crate) null_values: Vec<String>,
     /// Take white space off cells that are not quoted.
-    pub(super) trim: bool,
+    pub(crate) trim: bool,
+    /// A cell in quotes is never NULL, whatever its column's type.
+    pub(crate) quoted_is_value: bool,
+    /// A whole number is a moment, too: so many units of the column since 1970.
+    pub(crate) number_is_moment: bool,
 }
 
 /// Records whose cell could not be read, in rising order; their cells are NULL in the column.
-pub(super) type Unreadable = Vec<usize>;
+pub(crate) type Unreadable = Vec<usize>;
 
 impl CellRules {
     /// The text of a cell, `None` for NULL. In a column of text, quotes keep a cell from being NULL.
-    pub(super) fn value<'a>(&self, (text, quoted): (&'a str, bool), is_text: bool) -> Option<&'a str> {
-        if quoted && is_text {
+    pub(crate) fn value<'a>(&self, (text, quoted): (&'a str, bool), is_text: bool) -> Option<&'a str> {
+        if quoted && (is_text || self.quoted_is_value) {
             return Some(text);
         }
         let text = if self.trim && !quoted { text.trim() } else { text };
@@ -63,7 +67,7 @@ impl CellRules {
     ///
     /// # Errors
     /// `Bug` for a type that no setting leads to.
-    pub(super) fn column(
+    pub(crate) fn column(
         &self,
         records: Records<'_>,
         column: usize,
@@ -155,36 +159,40 @@ impl CellRules {
             .unwrap_or("+00:00")
             .parse()
             .map_err(|error| Error::bug("a time zone was not checked").with_source(error))?;
-        let moment = |text: &str| string_to_datetime(&tz, text).ok();
+        if self.number_is_moment {
+            let units = |text: &str| whole(text).or_else(|| units_of(&tz, text, unit));
+            return Ok(self.moments(records, column, unit, zone, units));
+        }
+        Ok(self.moments(records, column, unit, zone, |text| units_of(&tz, text, unit)))
+    }
+
+    fn moments(
+        &self,
+        records: Records<'_>,
+        column: usize,
+        unit: TimeUnit,
+        zone: Option<&str>,
+        units: impl Fn(&str) -> Option<i64>,
+    ) -> (ArrayRef, Unreadable) {
         let zone: Option<Arc<str>> = zone.map(Into::into);
-        Ok(match unit {
+        match unit {
             TimeUnit::Second => {
-                let (array, unreadable) = self.primitives::<TimestampSecondType>(records, column, |text| {
-                    moment(text).filter(|at| at.timestamp_subsec_nanos() == 0).map(|at| at.timestamp())
-                });
+                let (array, unreadable) = self.primitives::<TimestampSecondType>(records, column, units);
                 (Arc::new(array.with_timezone_opt(zone)), unreadable)
             }
             TimeUnit::Millisecond => {
-                let (array, unreadable) = self.primitives::<TimestampMillisecondType>(records, column, |text| {
-                    moment(text)
-                        .filter(|at| at.timestamp_subsec_nanos() % 1_000_000 == 0)
-                        .map(|at| at.timestamp_millis())
-                });
+                let (array, unreadable) = self.primitives::<TimestampMillisecondType>(records, column, units);
                 (Arc::new(array.with_timezone_opt(zone)), unreadable)
             }
             TimeUnit::Microsecond => {
-                let (array, unreadable) = self.primitives::<TimestampMicrosecondType>(records, column, |text| {
-                    moment(text).filter(|at| at.timestamp_subsec_nanos() % 1_000 == 0).map(|at| at.timestamp_micros())
-                });
+                let (array, unreadable) = self.primitives::<TimestampMicrosecondType>(records, column, units);
                 (Arc::new(array.with_timezone_opt(zone)), unreadable)
             }
             TimeUnit::Nanosecond => {
-                let (array, unreadable) = self.primitives::<TimestampNanosecondType>(records, column, |text| {
-                    moment(text).and_then(|at| at.timestamp_nanos_opt())
-                });
+                let (array, unreadable) = self.primitives::<TimestampNanosecondType>(records, column, units);
                 (Arc::new(array.with_timezone_opt(zone)), unreadable)
             }
-        })
+        }
     }
 
     fn bools(&self, records: Records<'_>, column: usize) -> (ArrayRef, Unreadable) {
@@ -235,6 +243,24 @@ impl CellRules {
             .map_err(|error| Error::bug("cannot build a binary column").with_source(error))?;
         Ok((Arc::new(array), unreadable))
     }
+}
+
+/// A date with a time in units since 1970; `None` when it is not one, or finer than the unit.
+fn units_of(tz: &Tz, text: &str, unit: TimeUnit) -> Option<i64> {
+    let at = string_to_datetime(tz, text).ok()?;
+    let nanos = at.timestamp_subsec_nanos();
+    match unit {
+        TimeUnit::Second => (nanos == 0).then(|| at.timestamp()),
+        TimeUnit::Millisecond => (nanos % 1_000_000 == 0).then(|| at.timestamp_millis()),
+        TimeUnit::Microsecond => (nanos % 1_000 == 0).then(|| at.timestamp_micros()),
+        TimeUnit::Nanosecond => at.timestamp_nanos_opt(),
+    }
+}
+
+/// A whole number; what has separators is none.
+fn whole(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// What people write for truth.

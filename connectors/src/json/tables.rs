@@ -11,8 +11,8 @@ use super::infer::infer;
 use super::scan::JsonScanner;
 use super::template::{TableTemplate, steps};
 use crate::text_files::{
-    Cell, CellRules, ColumnType, FileSettings, Opened, Progress, ReadSize, Reader, Refused, Shape, Taken, TextFile,
-    TextFormat, decode, open_file, stem,
+    Cell, CellRules, ColumnType, FileSettings, Opened, Progress, ReadSize, Reader, Records, Refused, Shape, Taken,
+    TextFile, TextFormat, decode, open_file, stem,
 };
 
 /// Lines that are parted by table at once. Within them one table's rows go out behind another's, so this decides the order
@@ -156,8 +156,7 @@ impl Layout {
     }
 
     /// Parts the records of a read by table. A record of no table is refused, or left out.
-    fn shares(&self, chosen: &Chosen, reader: &Reader<JsonScanner>) -> Result<(Vec<Share>, Vec<(usize, String)>)> {
-        let records = reader.records(self.scanner.width())?;
+    fn shares(&self, chosen: &Chosen, records: Records<'_>) -> (Vec<Share>, Vec<(usize, String)>) {
         let share = |table| Share { table, cells: Vec::new(), numbers: Vec::new() };
         let mut shares: Vec<Share> = match chosen.in_line_order {
             true => Vec::new(),
@@ -189,7 +188,7 @@ impl Layout {
                 None => strangers.push((record, "its table is not one of `tables`".to_owned())),
             }
         }
-        Ok((shares, strangers))
+        (shares, strangers)
     }
 }
 
@@ -224,13 +223,14 @@ impl TextFormat for JsonTables {
             taken.batches.extend(decoded.batch(&table.relation)?);
             return Ok(taken);
         };
-        let (shares, strangers) = layout.shares(chosen, &opened.reader)?;
+        let records = opened.reader.records(width)?;
+        let (shares, strangers) = layout.shares(chosen, records);
         taken.refused.extend(opened.reader.refuse(strangers));
         for share in shares {
             let table = &layout.tables[share.table];
             let places: Vec<usize> = (0..table.places.len()).collect();
-            let records = opened.reader.records(width)?.with_cells(&share.cells, places.len());
-            let mut decoded = decode(table.shape(&places), &self.rules, records)?;
+            let own = records.with_cells(&share.cells, places.len());
+            let mut decoded = decode(table.shape(&places), &self.rules, own)?;
             let refused = std::mem::take(&mut decoded.refused);
             let refused = refused.into_iter().map(|(row, reason)| (share.numbers[row], reason)).collect();
             taken.add(table, opened.reader.refuse(refused));

@@ -37,6 +37,7 @@ pub(crate) use infer::Guess;
 pub(crate) use offset::Progress;
 pub(crate) use parse::CellRules;
 pub(crate) use reader::{Limits, Reader};
+pub(crate) use records::Records;
 pub(crate) use refused::Refused;
 pub(crate) use settings::{Compression, FileSettings, Paths, encoding_of, watch_interval, wrong};
 pub(crate) use source::TextSource;

@@ -38,6 +38,10 @@ fn every_example_plans_and_runs() {
     let work = Work::new();
     std::fs::create_dir(work.file("in")).expect("a folder");
     work.write("in/orders_1.csv", "id,amount,created_at\n1,10.50,2024-01-01T00:00:00Z\n2,20.25,2024-01-02T00:00:00Z\n");
+    work.write(
+        "in/events_1.jsonl",
+        "{\"event_type\":\"bid\",\"auction\":1,\"price\":5,\"source\":{\"channel\":\"web\"}}\n",
+    );
     let (mysql, postgres) = (shared(Kind::MySql8).database(), shared(Kind::Postgres15).database());
     let (mysql, postgres) = (mysql.url("cdc"), postgres.url("cdc"));
     let servers = [("MYSQL_URL", mysql.as_str()), ("POSTGRES_URL", postgres.as_str())];

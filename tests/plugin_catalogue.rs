@@ -31,6 +31,18 @@ fn every_plugin_refuses_unknown_settings() {
     }
 }
 
+/// A page of three.
+const ONE_PAGE: &str = "flow: one_page
+params: { page: 1 }
+tasks:
+  - { id: start, plugin: Starter }
+  - id: page
+    plugin: SQL
+    from: start
+    config: { query: \"select ${params.page} < 3 as has_more, ${params.page} + 1 as next_page from start\" }
+  - { id: back, plugin: Return, from: page }
+";
+
 /// Sinks first: what their examples write is what the sources' examples read.
 #[test]
 fn every_example_plans_and_runs() {
@@ -42,6 +54,9 @@ fn every_example_plans_and_runs() {
         "in/events_1.jsonl",
         "{\"event_type\":\"bid\",\"auction\":1,\"price\":5,\"source\":{\"channel\":\"web\"}}\n",
     );
+    // What the examples of `SubFlow` and `While` run.
+    work.write("one_day.yaml", catalogue.get("Return").expect("the plugin").example);
+    work.write("one_page.yaml", ONE_PAGE);
     let (mysql, postgres) = (shared(Kind::MySql8).database(), shared(Kind::Postgres15).database());
     let (mysql, postgres) = (mysql.url("cdc"), postgres.url("cdc"));
     let servers = [("MYSQL_URL", mysql.as_str()), ("POSTGRES_URL", postgres.as_str())];

@@ -92,7 +92,7 @@ fn two_columns_cannot_get_one_name() {
     {
         let Statement::Tables(ddl) = parse(sql, "d", mysql()) else { panic!("no DDL of tables: {sql}") };
         let settings = ApplySettings { dialect: mysql(), zero_dates: ZeroDates::Null, statement: sql };
-        let refused = apply(&ddl, &known, &settings).err().expect(sql);
+        let refused = apply(&ddl, &known, &settings).expect_err(sql);
         assert!(refused.to_string().contains("gives two columns the name"), "{refused}");
     }
 }

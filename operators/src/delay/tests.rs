@@ -156,7 +156,12 @@ proptest! {
     }
 
     #[test]
-    fn by_event_time_rows_are_those_of_a_naive_line(rows in rows(), size in 1usize..20, marks in prop::collection::vec((1usize..20, 0i64..40), 0..10), crash in any::<bool>()) {
+    fn by_event_time_rows_are_those_of_a_naive_line(
+        rows in rows(),
+        size in 1usize..20,
+        marks in prop::collection::vec((1usize..20, 0i64..40), 0..10),
+        crash in any::<bool>(),
+    ) {
         // The time of a row is `n` milliseconds; a watermark comes behind so many rows.
         let config = json!({"for": "5ms", "time": "to_timestamp_millis(n)"});
         let folder = tempfile::tempdir().unwrap();

@@ -66,6 +66,9 @@ impl DuckDbLookupConfig {
     }
 }
 
+/// DuckDB's types of columns, by name.
+type Types = Vec<(String, String)>;
+
 struct DuckDbTable {
     settings: Settings,
     from: String,
@@ -74,7 +77,7 @@ struct DuckDbTable {
     setting: &'static str,
     target: Option<DuckDbTarget>,
     /// DuckDB's types of the columns, by name.
-    types: Vec<(String, String)>,
+    types: Types,
 }
 
 #[async_trait]
@@ -151,7 +154,7 @@ impl DuckDbTable {
 }
 
 /// DuckDB's own types of the columns, by name, and the columns as Arrow has them.
-fn described(target: &DuckDbTarget, from: &str) -> duckdb::Result<(Vec<(String, String)>, Vec<Field>)> {
+fn described(target: &DuckDbTarget, from: &str) -> duckdb::Result<(Types, Vec<Field>)> {
     let mut statement = target.connection().prepare(&format!("DESCRIBE SELECT * FROM {from} AS looked_up"))?;
     let types = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<duckdb::Result<_>>()?;
     let mut statement = target.connection().prepare(&format!("SELECT * FROM {from} AS looked_up LIMIT 0"))?;

@@ -191,7 +191,7 @@ async fn a_session_that_was_cut_is_made_anew() {
         (
             "mysql",
             Kind::MariaDb,
-            "SELECT concat('KILL ', id) FROM information_schema.processlist WHERE db = database() AND id <> connection_id()",
+            "SELECT concat('KILL ', id) FROM information_schema.processlist WHERE db = database() AND user = 'cdc'",
         ),
         (
             "postgres",
@@ -212,7 +212,9 @@ async fn a_session_that_was_cut_is_made_anew() {
         database.sql("UPDATE customers SET name = 'Eve' WHERE id = 1");
         let kill = database.text(cut);
         assert!(kill.contains("KILL") || kill.contains("terminate"), "{system}: the session is found: {kill}");
-        shared(kind).admin(&kill);
+        for statement in kill.lines() {
+            shared(kind).admin(statement);
+        }
         lookup.process(InputPort(0), input, &mut out).await.unwrap();
         assert_eq!(out.rows(), ["1|1|a|Ann", "1|1|a|Eve"], "{system}");
         lookup.finish(&mut out).await.unwrap();
@@ -352,7 +354,7 @@ fn mistakes_are_named() {
         ("retries", json!(99), "`retries` is at most 10"),
         ("database", json!({"sqlite": {"path": "a"}}), "setting database.sqlite.table"),
         ("database", json!({"oracle": {}}), "unknown variant `oracle`"),
-        ("database", json!({"mysql": {"url": "http://secret", "table": "t"}}), "setting database.mysql.url"),
+        ("database", json!({"mysql": {"url": "http://hunter2", "table": "t"}}), "setting database.mysql.url"),
         (
             "database",
             json!({"postgres": {"url": "postgres://u@h/d", "table": "t", "query": "q"}}),
@@ -362,7 +364,7 @@ fn mistakes_are_named() {
         let mut config = base.clone();
         config[key] = value;
         let got = refusal((ENTRY.check)(&config));
-        assert!(got.contains(expected) && !got.contains("secret"), "{key}: {got}");
+        assert!(got.contains(expected) && !got.contains("hunter2"), "{key}: {got}");
     }
     let null = json!({"database": {"sqlite": {"path": "a", "table": "b"}}, "on": ["id"], "columns": ["x"], "on_missing": null});
     assert!((ENTRY.check)(&null).is_ok());

@@ -23,4 +23,5 @@ mod tidy;
 mod torture;
 mod totals;
 mod traces;
+mod turns;
 mod verify_servers;

@@ -2,7 +2,8 @@
 //!
 //! Every folder has the same files for the same roles: `mod` (what it is, what it promises, what it does not do),
 //! `config`, `source`, `sink`, and `notes.md` and `example.yaml` for the catalogue. Connectors see the model crate and
-//! their own client library; they see neither the engine nor each other.
+//! their own client library; they see neither the engine nor each other. Two folders are over the systems, whose parts they
+//! hold together: `cdc`, and `lookup`, the one operator here, because it needs the systems' sessions.
 
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub mod cdc;
@@ -16,6 +17,8 @@ mod duckdb;
 mod faker;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod lookup;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "parquet")]
@@ -53,6 +56,8 @@ pub const ENTRIES: &[PluginEntry] = &[
     csv::OUTPUT,
     #[cfg(feature = "json")]
     json::INPUT,
+    #[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+    lookup::ENTRY,
     #[cfg(feature = "mysql")]
     mysql::INPUT,
     #[cfg(feature = "parquet")]

@@ -1,6 +1,6 @@
 //! What stands between sources and sinks: one folder per operator.
 //!
-//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Duplicate`](duplicate), [`Filter`](filter),
+//! * [`Checker`](checker), [`ColumnToRow`](column_to_row), [`Delay`](delay), [`Duplicate`](duplicate), [`Filter`](filter),
 //!   [`Function`](function), [`Group`](group), [`If`](if_else), [`Join`](join), [`Mapping`](mapping),
 //!   [`Masking`](masking), [`RowToColumn`](row_to_column), [`Samples`](samples), [`Sort`](sort), [`Split`](split),
 //!   [`SQL`](sql), [`Str`](str), [`Switch`](switch), [`Union`](union), [`Unique`](unique), [`Watermark`](watermark),
@@ -18,6 +18,7 @@ use aqueduct_model::PluginEntry;
 mod bindings;
 pub mod checker;
 pub mod column_to_row;
+pub mod delay;
 mod described;
 pub mod duplicate;
 mod event_time;
@@ -60,6 +61,7 @@ mod tests;
 pub const ENTRIES: &[PluginEntry] = &[
     checker::ENTRY,
     column_to_row::ENTRY,
+    delay::ENTRY,
     duplicate::ENTRY,
     filter::ENTRY,
     for_each::ENTRY,

@@ -1,6 +1,6 @@
 //! Output columns computed from input columns, row by row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aqueduct_model::{Batch, Change, Error, ORIGIN, Relation, RelationName, Result};
@@ -170,11 +170,16 @@ impl Projection {
 
     /// Computes the output rows. An output value is absent where a value that it is computed from is.
     pub(crate) fn apply(&self, batch: &Batch) -> Result<Projected> {
+        self.apply_made(batch, BTreeMap::new())
+    }
+
+    /// As [`Projection::apply`], with the values of some output columns, by index, that were computed together.
+    pub(crate) fn apply_made(&self, batch: &Batch, mut made: BTreeMap<usize, Evaluated>) -> Result<Projected> {
         let mut refused = Vec::new();
         let mut masks = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (i, column) in self.columns.iter().enumerate() {
-            let evaluated = column.evaluate(batch.rows())?;
+            let evaluated = made.remove(&i).map_or_else(|| column.evaluate(batch.rows()), Ok)?;
             arrays.push(evaluated.values);
             if matches!(column, Origin::Column(_)) {
                 continue;

@@ -11,6 +11,7 @@ mod constraints;
 mod error;
 mod inspect;
 mod load;
+mod lookup;
 mod merge;
 mod row_text;
 mod shared;
@@ -19,3 +20,4 @@ mod sink;
 mod tests;
 
 pub(crate) use config::ENTRY;
+pub use lookup::DuckDbLookupConfig;

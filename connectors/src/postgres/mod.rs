@@ -11,6 +11,7 @@ mod execute;
 #[cfg(test)]
 mod fuzz;
 mod input;
+mod lookup;
 mod row_text;
 mod server;
 mod sink;
@@ -24,4 +25,5 @@ pub(crate) use copy::Unrepresentable;
 pub(crate) use doctor::check;
 pub(crate) use execute::execute;
 pub(crate) use input::INPUT;
+pub use lookup::PostgresLookupConfig;
 pub(crate) use sink::OUTPUT;

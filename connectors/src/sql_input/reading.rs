@@ -35,6 +35,8 @@ pub(crate) struct Span {
     pub order: Vec<usize>,
     /// Each is one row with values of the first columns of `order`, as many as it has columns.
     pub bounds: Vec<(Side, RecordBatch)>,
+    /// Rows whose columns of these numbers have the values of one of these rows. None of them is NULL.
+    pub among: Option<(Vec<usize>, RecordBatch)>,
     /// A column of which rows with NULL are left out.
     pub not_null: Option<usize>,
     /// At most this many rows; without it all.

@@ -184,7 +184,7 @@ impl Reading {
         };
         bounds.extend(upper.map(|edge| (Side::UpTo, edge)));
         let rows = (!self.order.is_empty()).then_some(settings.fetch_rows.get());
-        Ok(Span { order: self.order.clone(), bounds, not_null: self.growing, rows })
+        Ok(Span { order: self.order.clone(), bounds, among: None, not_null: self.growing, rows })
     }
 
     /// Moves behind a block; `None` when all its rows were refused.

@@ -15,6 +15,7 @@ mod input_config;
 mod input_plan;
 #[cfg(test)]
 mod input_tests;
+mod lookup;
 mod row_text;
 mod sink;
 mod sink_config;
@@ -28,5 +29,6 @@ mod types;
 mod value;
 
 pub(crate) use input_config::INPUT;
+pub use lookup::SqliteLookupConfig;
 pub(crate) use sink_config::OUTPUT;
 pub use types::Dates;

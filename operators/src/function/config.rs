@@ -1,22 +1,95 @@
 //! The settings of `Function`.
 
-use aqueduct_model::{Error, Result};
+use std::num::NonZeroU32;
+
+use aqueduct_model::{ByteSize, Error, HumanDuration, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::mapping::{Column, Ordered};
+use super::script::{Output, Sandbox, Script};
+use crate::mapping::{Ordered, Typed};
 use crate::sql::Expression;
 
 /// Which columns are computed, and how.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FunctionConfig {
-    /// The columns, by name, in this order: an SQL expression, or `{ value: …, type: … }`. Each may use the ones before
-    /// it; one with the name of a column replaces it for those behind it too.
-    pub columns: Ordered<Column>,
-    /// What happens to a row for which an expression cannot be computed.
+    /// The columns, by name, in this order: an SQL expression, `{ value: …, type: … }`, or `{ script: …, type: … }`. Each
+    /// may use the ones before it; one with the name of a column replaces it for those behind it too.
+    #[serde(default)]
+    pub columns: Ordered<Computed>,
+    /// A script (rhai) that gives several columns at once, as a map: `#{ net: a - b, big: a > 10 }`. It comes before
+    /// `columns`, which may use what it gives.
+    #[serde(default)]
+    pub script: Option<String>,
+    /// The columns in the map of `script`, with their SQL types: `{ net: "decimal(18,2)", big: boolean }`.
+    #[serde(default)]
+    pub returns: Ordered<String>,
+    /// What scripts may take for one row.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What happens to a row for which a column cannot be computed.
     #[serde(default)]
     pub on_error: OnError,
+}
+
+/// A computed column.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Computed {
+    /// An SQL expression: `amount * 0.19`.
+    Expression(String),
+    /// An SQL expression and the type to convert it to.
+    Typed(Typed),
+    /// A script and the type of what it gives.
+    Scripted(Scripted),
+}
+
+/// A script that gives one value.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scripted {
+    /// The script (rhai): its last expression is the value.
+    pub script: String,
+    /// The SQL type: `bigint`, `decimal(12,2)`, `varchar`, `timestamp`. Nothing is converted silently.
+    #[serde(rename = "type")]
+    pub sql_type: String,
+}
+
+/// What scripts may take for one row.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The most steps. A row that takes more is one that cannot be computed.
+    pub operations: NonZeroU32,
+    /// The deepest call of functions that the script defines.
+    pub calls: NonZeroU32,
+    /// The longest text.
+    pub text: ByteSize,
+    /// The most items of a list or a map, those in lists inside it counted too.
+    pub items: NonZeroU32,
+    /// The longest time. As it is not the same for every run, a row that takes longer stops the flow instead of being a bad
+    /// row; `operations` is meant to be reached first.
+    pub time: HumanDuration,
+}
+
+/// So many steps take some 10 ms.
+const OPERATIONS: NonZeroU32 = NonZeroU32::new(100_000).expect("a hundred thousand is not zero");
+/// What fits the stack of a thread in builds without optimisation too.
+const CALLS: NonZeroU32 = NonZeroU32::new(16).expect("16 is not zero");
+/// Sizes are looked at with every step that changes a list, so that one of n items costs n² looks.
+const ITEMS: NonZeroU32 = NonZeroU32::new(1_000).expect("a thousand is not zero");
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            operations: OPERATIONS,
+            calls: CALLS,
+            text: ByteSize(1 << 20),
+            items: ITEMS,
+            time: HumanDuration::from_secs(10),
+        }
+    }
 }
 
 /// What happens to a row for which an expression cannot be computed.
@@ -30,22 +103,67 @@ pub enum OnError {
     SetNull,
 }
 
+/// One step of the work: its setting, and what it computes.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// One column by SQL.
+    Sql(String, Box<Expression>),
+    /// One or more columns by a script.
+    Script(Box<Script>),
+}
+
 impl FunctionConfig {
-    /// The expressions.
+    /// True when a script runs: it may take longer than a shared thread allows.
+    pub(super) fn has_script(&self) -> bool {
+        self.script.is_some() || self.columns.0.iter().any(|(_, column)| matches!(column, Computed::Scripted(_)))
+    }
+
+    /// The steps, in order.
     ///
     /// # Errors
     /// `Config` with the setting.
-    pub(super) fn expressions(&self) -> Result<Vec<(String, Expression)>> {
-        if self.columns.is_empty() {
+    pub(super) fn steps(&self) -> Result<Vec<Step>> {
+        if self.columns.is_empty() && self.script.is_none() {
             return Err(Error::config("no column is computed")
                 .with_setting("columns")
                 .with_hint("write `columns: { total: \"price * quantity\" }`"));
         }
-        let mut read = Vec::with_capacity(self.columns.0.len());
-        for (name, column) in &self.columns.0 {
-            let expression = column.expression().map_err(|error| error.with_setting(format!("columns.{name}")))?;
-            read.push((name.clone(), expression));
+        if self.script.is_some() == self.returns.is_empty() {
+            let (text, setting) = match self.script {
+                Some(_) => ("the columns that `script` gives are not named", "script"),
+                None => ("`returns` names the columns of a `script`, and there is none", "returns"),
+            };
+            return Err(Error::config(text)
+                .with_setting(setting)
+                .with_hint("write for example `returns: { net: \"decimal(18,2)\" }` beside `script`"));
         }
-        Ok(read)
+        let sandbox = Sandbox::new(&self.limits);
+        let mut steps = Vec::with_capacity(self.columns.0.len() + 1);
+        if let Some(text) = &self.script {
+            let mut outputs = Vec::with_capacity(self.returns.0.len());
+            for (name, sql_type) in &self.returns.0 {
+                let output = Output::new(name, sql_type);
+                outputs.push(output.map_err(|error| error.with_setting(format!("returns.{name}")))?);
+            }
+            let script = Script::of_map(&sandbox, text, outputs).map_err(|error| error.with_setting("script"))?;
+            steps.push(Step::Script(Box::new(script)));
+        }
+        for (name, column) in &self.columns.0 {
+            let step = step(&sandbox, name, column);
+            steps.push(step.map_err(|error| error.with_setting(format!("columns.{name}")))?);
+        }
+        Ok(steps)
+    }
+}
+
+fn step(sandbox: &Sandbox, name: &str, column: &Computed) -> Result<Step> {
+    let sql = |expression| Step::Sql(name.to_owned(), Box::new(expression));
+    match column {
+        Computed::Expression(text) => Expression::parse(text).map(sql),
+        Computed::Typed(typed) => Expression::parse(&typed.value)?.cast_to(&typed.sql_type).map(sql),
+        Computed::Scripted(scripted) => {
+            let output = Output::new(name, &scripted.sql_type)?;
+            Ok(Step::Script(Box::new(Script::of_value(sandbox, &scripted.script, output)?)))
+        }
     }
 }

@@ -1,9 +1,10 @@
-//! `Function`: computed columns, each of which may use the ones before it.
+//! `Function`: computed columns, by SQL expressions and scripts, each of which may use the ones before it.
 
 mod config;
 mod operator;
+mod script;
 #[cfg(test)]
 mod tests;
 
-pub use config::{FunctionConfig, OnError};
+pub use config::{Computed, FunctionConfig, Limits, OnError, Scripted};
 pub use operator::ENTRY;

@@ -1,4 +1,4 @@
-//! `Function`: one projection behind the other, each with one computed column more.
+//! `Function`: one step behind the other, each with its computed columns more.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use aqueduct_model::{
 };
 use async_trait::async_trait;
 
-use super::config::{FunctionConfig, OnError};
+use super::config::{FunctionConfig, OnError, Step};
+use super::script::BoundScript;
 use crate::bindings::Bindings;
 use crate::projection::{Origin, Projected, Projection};
 use crate::sql::Expression;
@@ -21,41 +22,85 @@ struct Plugin;
 
 impl OperatorPlugin for Plugin {
     const NAME: &'static str = "Function";
-    const SUMMARY: &'static str = "Computes columns by SQL expressions that may use each other.";
+    const SUMMARY: &'static str = "Computes columns by SQL expressions and scripts that may use each other.";
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");
     type Config = FunctionConfig;
 
-    fn properties(_: &FunctionConfig) -> Properties {
-        Properties { inputs: (1, usize::MAX), cardinality: Cardinality::OneToOne, ..Properties::operator() }
+    fn properties(config: &FunctionConfig) -> Properties {
+        Properties {
+            inputs: (1, usize::MAX),
+            cardinality: Cardinality::OneToOne,
+            blocking: config.has_script(),
+            ..Properties::operator()
+        }
     }
 
     fn validate(config: &FunctionConfig) -> Result<()> {
-        config.expressions().map(drop)
+        config.steps().map(drop)
     }
 
     fn build(config: FunctionConfig) -> Result<Box<dyn Operator>> {
-        let columns = config.expressions()?;
-        Ok(Box::new(Function { columns, on_error: config.on_error, bound: Bindings::default() }))
+        let steps = config.steps()?;
+        Ok(Box::new(Function { steps, on_error: config.on_error, bound: Bindings::default() }))
     }
 }
 
 struct Function {
-    columns: Vec<(String, Expression)>,
+    steps: Vec<Step>,
     on_error: OnError,
     bound: Bindings<Chain>,
 }
 
-/// The columns of one relation, in order; the last projection's relation is the output. Never empty.
-struct Chain(Vec<Projection>);
+/// A step that knows its input's columns.
+enum Link {
+    Sql(Projection),
+    Script(Box<BoundScript>),
+}
+
+impl Link {
+    fn bind(step: &Step, input: &Relation) -> Result<Self> {
+        match step {
+            Step::Sql(name, expression) => {
+                let appended = append(name, expression, input);
+                appended.map(Self::Sql).map_err(|error| error.with_setting(format!("columns.{name}")))
+            }
+            Step::Script(script) => Ok(Self::Script(Box::new(script.bind(input)?))),
+        }
+    }
+
+    fn output(&self) -> &Arc<Relation> {
+        match self {
+            Self::Sql(projection) => projection.output(),
+            Self::Script(script) => script.output(),
+        }
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<Projected> {
+        match self {
+            Self::Sql(projection) => projection.apply(batch),
+            Self::Script(script) => script.apply(batch),
+        }
+    }
+
+    fn translate(&self, input: &Relation, change: &Change) -> Option<Change> {
+        match self {
+            Self::Sql(projection) => projection.translate(input, change, true),
+            Self::Script(script) => script.translate(input, change),
+        }
+    }
+}
+
+/// The steps over one relation, in order; the last one's relation is the output. Never empty.
+struct Chain(Vec<Link>);
 
 impl Chain {
-    fn bind(columns: &[(String, Expression)], relation: &Relation) -> Result<Self> {
-        let mut chain: Vec<Projection> = Vec::with_capacity(columns.len());
-        for (name, expression) in columns {
-            let input = chain.last().map_or(relation, |projection| projection.output().as_ref());
-            let next = append(name, expression, input).map_err(|error| error.with_setting(format!("columns.{name}")));
-            chain.push(next?);
+    fn bind(steps: &[Step], relation: &Relation) -> Result<Self> {
+        let mut chain: Vec<Link> = Vec::with_capacity(steps.len());
+        for step in steps {
+            let input = chain.last().map_or(relation, |link| link.output().as_ref());
+            let next = Link::bind(step, input)?;
+            chain.push(next);
         }
         Ok(Self(chain))
     }
@@ -63,8 +108,8 @@ impl Chain {
     fn apply(&self, batch: &Batch, on_error: OnError) -> Result<Projected> {
         let mut refused: Refused = Vec::new();
         let mut rows = batch.clone();
-        for projection in &self.0 {
-            let projected = projection.apply(&rows)?;
+        for link in &self.0 {
+            let projected = link.apply(&rows)?;
             rows = projected.batch;
             if on_error == OnError::Reject {
                 refused.extend(projected.refused);
@@ -79,9 +124,9 @@ impl Chain {
     fn translate(&self, relation: &Relation, change: &Change) -> Option<Change> {
         let mut input = relation;
         let mut seen = Some(change.clone());
-        for projection in &self.0 {
-            seen = seen.and_then(|change| projection.translate(input, &change, true));
-            input = projection.output();
+        for link in &self.0 {
+            seen = seen.and_then(|change| link.translate(input, &change));
+            input = link.output();
         }
         seen
     }
@@ -101,8 +146,8 @@ fn append(name: &str, expression: &Expression, input: &Relation) -> Result<Proje
 
 impl Function {
     fn bind(&mut self, relation: &Arc<Relation>) -> Result<&Chain> {
-        let columns = &self.columns;
-        self.bound.get(relation, || Chain::bind(columns, relation))
+        let steps = &self.steps;
+        self.bound.get(relation, || Chain::bind(steps, relation))
     }
 }
 

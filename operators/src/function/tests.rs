@@ -45,7 +45,7 @@ proptest! {
         let out = run(ENTRY, &config, &cut(&events, size)).unwrap();
         let computed = fold_events(&events).into_iter().map(|(id, n, s)| {
             let n = n.map(|n| n * 2);
-            (id, n, Some(s.unwrap_or_default() + &n.map(|n| n.to_string()).unwrap_or_default()))
+            (id, n, Some(s.unwrap_or_default() + n.map(|n| n.to_string()).unwrap_or_default().as_str()))
         });
         prop_assert_eq!(fold(&out.port(0)), shown(computed));
     }

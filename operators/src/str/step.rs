@@ -164,8 +164,8 @@ fn padded<'a>(text: Cow<'a, str>, pad: &Pad) -> Cow<'a, str> {
     }
     let filling: String = std::iter::repeat_n(pad.with, pad.length - length).collect();
     Cow::Owned(match pad.side {
-        PadSide::Left => filling + &text,
-        PadSide::Right => text.into_owned() + &filling,
+        PadSide::Left => format!("{filling}{text}"),
+        PadSide::Right => format!("{text}{filling}"),
     })
 }
 

@@ -125,7 +125,7 @@ proptest! {
         let config = json!({"columns": {"s": {"concat": {"columns": ["s", "n"]}, "do": [{"case": "upper"}]}}});
         let out = run(ENTRY, &config, &cut(&events, size)).unwrap();
         let made = fold_events(&events).into_iter().map(|(id, n, s)| {
-            let text = s.unwrap_or_default() + &n.map(|n| n.to_string()).unwrap_or_default();
+            let text = s.unwrap_or_default() + n.map(|n| n.to_string()).unwrap_or_default().as_str();
             (id, n, Some(text.to_uppercase()))
         });
         prop_assert_eq!(fold(&out.port(0)), shown(made));

@@ -66,7 +66,7 @@ pub struct MySqlInputConfig {
 
 impl MySqlInputConfig {
     /// Where to connect to.
-    pub(super) fn address(&self) -> Result<Address> {
+    pub(in crate::mysql) fn address(&self) -> Result<Address> {
         let tls =
             Tls { mode: self.tls, ca: self.tls_ca.clone(), cert: self.tls_cert.clone(), key: self.tls_key.clone() };
         tls.validate()?;

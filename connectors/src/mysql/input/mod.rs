@@ -10,3 +10,5 @@ mod reader;
 mod tests;
 
 pub(crate) use config::INPUT;
+pub(super) use config::MySqlInputConfig;
+pub(super) use reader::MySqlReader;

@@ -12,7 +12,7 @@ use super::config::MySqlInputConfig;
 use super::query::column_spec;
 use crate::mysql::connection::{Explain, Purpose, connect, disconnect};
 use crate::mysql::error::server_code;
-use crate::mysql::rows::{Rows, beside, order_by, quoted, select_list, table_name};
+use crate::mysql::rows::{Rows, among, beside, order_by, quoted, select_list, table_name};
 use crate::mysql::table::describe;
 use crate::sql_input::{Block, Described, ReadLimits, Reader, Span, with_key};
 
@@ -20,7 +20,7 @@ use crate::sql_input::{Block, Described, ReadLimits, Reader, Span, with_key};
 const NO_TABLE: [u16; 2] = [1146, 1049];
 
 /// Reads what the settings name.
-pub(super) struct MySqlReader {
+pub(in crate::mysql) struct MySqlReader {
     config: MySqlInputConfig,
     connection: Option<Conn>,
     rows: Option<Rows>,
@@ -30,7 +30,7 @@ pub(super) struct MySqlReader {
 
 impl MySqlReader {
     /// A reader that is not connected.
-    pub(super) fn new(config: MySqlInputConfig) -> Self {
+    pub(in crate::mysql) fn new(config: MySqlInputConfig) -> Self {
         Self { config, connection: None, rows: None, from: String::new() }
     }
 
@@ -88,6 +88,9 @@ impl MySqlReader {
         let mut conditions = Vec::new();
         for (side, edge) in &span.bounds {
             conditions.push(beside(relation, &span.order[..edge.num_columns()], *side, edge, &mut params)?);
+        }
+        if let Some((columns, keys)) = &span.among {
+            conditions.push(among(relation, columns, keys, &mut params)?);
         }
         if let Some(column) = span.not_null {
             conditions.push(format!("{} IS NOT NULL", quoted(relation.columns().field(column).name())));

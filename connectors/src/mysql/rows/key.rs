@@ -100,6 +100,34 @@ pub(crate) fn beside(
     Ok(condition)
 }
 
+/// The condition for rows that have the values of one row of `keys` in `columns`; parameters are appended.
+///
+/// The last key stands in it as often as it takes to make their number a power of two: the server keeps few statements
+/// prepared then.
+///
+/// # Errors
+/// As [`beside`].
+pub(crate) fn among(
+    relation: &Relation,
+    columns: &[usize],
+    keys: &RecordBatch,
+    params: &mut Vec<Value>,
+) -> Result<String> {
+    let fields: Vec<&Field> = columns.iter().map(|&column| relation.columns().field(column)).collect();
+    let one = fields.iter().map(|field| placeholder(field)).collect::<Vec<_>>().join(",");
+    let count = keys.num_rows().next_power_of_two();
+    for row in 0..count {
+        let row = row.min(keys.num_rows() - 1);
+        for (field, cells) in fields.iter().zip(keys.columns()) {
+            params.push(parameter(field, cells.slice(row, 1).as_ref())?);
+        }
+    }
+    let one = if fields.len() == 1 { one } else { format!("({one})") };
+    let all = vec![one; count].join(",");
+    let expressions = order_by(relation, columns);
+    Ok(if fields.len() == 1 { format!("{expressions} IN ({all})") } else { format!("({expressions}) IN ({all})") })
+}
+
 /// The only cell of an array, as [`placeholder`] takes it.
 pub(crate) fn parameter(field: &Field, cell: &dyn Array) -> Result<Value> {
     if cell.is_empty() || cell.is_null(0) {

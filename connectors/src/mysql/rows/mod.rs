@@ -18,7 +18,7 @@ mod temporal;
 mod tests;
 
 pub(crate) use decimal::{decimal128, decimal256};
-pub(crate) use key::{beside, order_by, parameter, placeholder};
+pub(crate) use key::{among, beside, order_by, parameter, placeholder};
 pub(crate) use read::Rows;
 pub(crate) use sql::{quoted, select_list, table_name};
 pub(crate) use temporal::{Civil, TextForm, Unfit, ZeroDates, duration_us, time_us};

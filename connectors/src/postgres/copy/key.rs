@@ -34,6 +34,21 @@ pub(crate) fn beside(relation: &Relation, columns: &[usize], side: Side, edge: &
     Ok(format!("({}) {sign} ({})", order_by(relation, columns), literals(relation, columns, edge)?.join(",")))
 }
 
+/// The condition for rows that have the values of one row of `keys` in `columns`.
+///
+/// # Errors
+/// As [`beside`].
+pub(crate) fn among(relation: &Relation, columns: &[usize], keys: &RecordBatch) -> Result<String> {
+    let mut all = Vec::with_capacity(keys.num_rows());
+    for row in 0..keys.num_rows() {
+        let one = literals(relation, columns, &keys.slice(row, 1))?.join(",");
+        all.push(if columns.len() == 1 { one } else { format!("({one})") });
+    }
+    let expressions = order_by(relation, columns);
+    let all = all.join(",");
+    Ok(if columns.len() == 1 { format!("{expressions} IN ({all})") } else { format!("({expressions}) IN ({all})") })
+}
+
 /// The values of `edge`, one row with the values of `columns` in that order, each cast to its column's type.
 ///
 /// # Errors

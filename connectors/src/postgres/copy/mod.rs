@@ -22,6 +22,6 @@ mod tests;
 mod text;
 
 pub(crate) use column::{ColumnBuilder, Unrepresentable};
-pub(crate) use key::{beside, literals, order_by};
+pub(crate) use key::{among, beside, literals, order_by};
 pub(crate) use read::{CopyRows, read_rows};
 pub(crate) use select::{Select, quoted, table_name};

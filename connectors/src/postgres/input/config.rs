@@ -57,7 +57,7 @@ pub struct PostgresInputConfig {
 
 impl PostgresInputConfig {
     /// Where to connect to.
-    pub(super) fn address(&self) -> Result<Address> {
+    pub(in crate::postgres) fn address(&self) -> Result<Address> {
         Ok(Address::parse(self.url.expose())?.with_password(self.password.clone()))
     }
 

@@ -8,3 +8,5 @@ mod reader;
 mod tests;
 
 pub(crate) use config::INPUT;
+pub(super) use config::PostgresInputConfig;
+pub(super) use reader::PostgresReader;

@@ -11,23 +11,32 @@ use tokio_postgres::Client;
 use super::config::PostgresInputConfig;
 use crate::postgres::column_type::ColumnType;
 use crate::postgres::connection::{Purpose, Session, connect};
-use crate::postgres::copy::{CopyRows, Select, beside, order_by, quoted, table_name};
+use crate::postgres::copy::{CopyRows, Select, among, beside, order_by, quoted, table_name};
 use crate::postgres::error::failed;
 use crate::postgres::table::describe;
 use crate::sql_input::{Block, Described, ReadLimits, Reader, Span, with_key};
 
 /// Reads what the settings name.
-pub(super) struct PostgresReader {
+pub(in crate::postgres) struct PostgresReader {
     config: PostgresInputConfig,
     session: Option<Session>,
     select: Option<Select>,
+    /// What stands behind FROM.
+    from: String,
     rows: Option<CopyRows>,
 }
 
 impl PostgresReader {
     /// A reader that is not connected.
-    pub(super) fn new(config: PostgresInputConfig) -> Self {
-        Self { config, session: None, select: None, rows: None }
+    pub(in crate::postgres) fn new(config: PostgresInputConfig) -> Self {
+        Self { config, session: None, select: None, from: String::new(), rows: None }
+    }
+
+    /// Reads some of the columns from now on.
+    pub(in crate::postgres) async fn narrow(&mut self, relation: &Relation) -> Result<()> {
+        let session = self.session.as_ref().ok_or_else(|| Error::bug("a read before open"))?;
+        self.select = Some(Select::plan(session, &self.from, relation).await?);
+        Ok(())
     }
 
     /// What stands behind FROM, and the relation of its rows.
@@ -66,6 +75,9 @@ impl PostgresReader {
         let mut conditions = Vec::new();
         for (side, edge) in &span.bounds {
             conditions.push(beside(relation, &span.order[..edge.num_columns()], *side, edge)?);
+        }
+        if let Some((columns, keys)) = &span.among {
+            conditions.push(among(relation, columns, keys)?);
         }
         if let Some(column) = span.not_null {
             conditions.push(format!("{} IS NOT NULL", quoted(relation.columns().field(column).name())));
@@ -121,7 +133,7 @@ impl Reader for PostgresReader {
         let (from, relation) = self.look(&session).await?;
         let described = with_key(&relation, &self.config.key, self.config.unordered, self.config.name.as_deref())?;
         self.select = Some(Select::plan(&session, &from, &described.relation).await?);
-        self.session = Some(session);
+        (self.session, self.from) = (Some(session), from);
         Ok(described)
     }
 

@@ -1,0 +1,106 @@
+//! Looking up rows in a table of MySQL or MariaDB.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aqueduct_model::{Relation, Result, Secret};
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::input::{MySqlInputConfig, MySqlReader};
+use super::rows::ZeroDates;
+use super::tls::TlsMode;
+use crate::lookup::{LookupTable, Question};
+use crate::sql_input::{Described, ReadLimits, Reader, Span, default_fetch_rows};
+
+/// Rows come in blocks of about this size.
+const BLOCK: ReadLimits = ReadLimits { rows: 8_192, bytes: 8 << 20 };
+
+/// A table of MySQL or MariaDB: either `table` or `query`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MySqlLookupConfig {
+    /// Where the server is and who is asking: `mysql://user:password@host:3306/database`.
+    pub url: Secret,
+    /// The table or view: `customers` in the URL's database, or `shop.customers`.
+    #[serde(default)]
+    pub table: Option<String>,
+    /// A SELECT statement in place of a table; it is asked as a derived table.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// What becomes of dates that do not exist, such as `0000-00-00`.
+    #[serde(default)]
+    pub zero_dates: ZeroDates,
+    /// How the connection is encrypted.
+    #[serde(default)]
+    pub tls: TlsMode,
+    /// Certificates of the authorities to trust, a PEM file. Default: the public ones.
+    #[serde(default)]
+    pub tls_ca: Option<PathBuf>,
+    /// Our certificate, a PEM file, for accounts that require one.
+    #[serde(default)]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of `tls_cert`, a PEM file.
+    #[serde(default)]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl MySqlLookupConfig {
+    /// The table; not connected.
+    ///
+    /// # Errors
+    /// `Config` with the setting.
+    pub(crate) fn table(&self) -> Result<Box<dyn LookupTable>> {
+        crate::lookup::one_of(self.table.is_some(), self.query.is_some())?;
+        let config = MySqlInputConfig {
+            url: self.url.clone(),
+            table: self.table.clone(),
+            query: self.query.clone(),
+            name: None,
+            key: Vec::new(),
+            unordered: true,
+            incremental: None,
+            poll_interval: None,
+            fetch_rows: default_fetch_rows(),
+            zero_dates: self.zero_dates,
+            tls: self.tls,
+            tls_ca: self.tls_ca.clone(),
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+        };
+        config.address()?;
+        Ok(Box::new(ServerTable(MySqlReader::new(config))))
+    }
+}
+
+struct ServerTable(MySqlReader);
+
+#[async_trait]
+impl LookupTable for ServerTable {
+    async fn open(&mut self) -> Result<Arc<Relation>> {
+        Ok(self.0.open().await?.relation)
+    }
+
+    async fn prepare(&mut self, _question: &Question) -> Result<()> {
+        Ok(())
+    }
+
+    async fn ask(&mut self, question: &Question, keys: &RecordBatch) -> Result<Vec<RecordBatch>> {
+        let described = Described { relation: question.relation.clone(), key: Vec::new() };
+        let among = Some(((0..question.key_columns).collect(), keys.clone()));
+        let span = Span { order: Vec::new(), bounds: Vec::new(), among, not_null: None, rows: None };
+        self.0.start(&described, &span).await?;
+        let mut rows = Vec::new();
+        while let Some(block) = self.0.next(BLOCK).await? {
+            block.complete(&question.relation)?;
+            rows.push(block.rows);
+        }
+        Ok(rows)
+    }
+
+    async fn close(&mut self) {
+        self.0.close().await;
+    }
+}

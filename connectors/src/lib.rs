@@ -6,6 +6,8 @@
 
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub mod cdc;
+#[cfg(any(feature = "csv", feature = "http"))]
+mod column_type;
 #[cfg(feature = "console")]
 mod console;
 #[cfg(feature = "csv")]
@@ -14,6 +16,8 @@ mod csv;
 mod duckdb;
 #[cfg(feature = "faker")]
 mod faker;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "parquet")]
@@ -47,6 +51,10 @@ pub const ENTRIES: &[PluginEntry] = &[
     faker::ENTRY,
     #[cfg(feature = "csv")]
     csv::OUTPUT,
+    #[cfg(feature = "http")]
+    http::INPUT,
+    #[cfg(feature = "http")]
+    http::WRITER,
     #[cfg(feature = "mysql")]
     mysql::INPUT,
     #[cfg(feature = "parquet")]

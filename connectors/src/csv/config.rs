@@ -4,8 +4,8 @@ use aqueduct_model::{ByteSize, Error, HumanDuration, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::column_type::TypedColumns;
 use super::dialect::Dialect;
+use crate::column_type::TypedColumns;
 
 /// Longest record that may be allowed: cells are addressed by 30 bits within a batch.
 const LINE_BYTES_LIMIT: u64 = 256 << 20;

@@ -6,10 +6,10 @@ use aqueduct_model::{Error, Result};
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::filter;
 
-use super::column_type::ColumnType;
 use super::layout::Layout;
 use super::records::Records;
 use super::tables::Tables;
+use crate::column_type::ColumnType;
 
 /// The columns of a table's relation, all of the same length.
 pub(super) struct Decoded {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aqueduct_model::{Error, ErrorKind, Relation, RelationName, Result};
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::column_type::ColumnType;
 use super::config::CsvInputConfig;
+use crate::column_type::ColumnType;
 
 /// A table: every column that its first file has, with types, before `select`.
 #[derive(Debug, Clone)]

@@ -8,7 +8,6 @@
 //! A position is exact to the row. What cannot be read is refused with file and line, never skipped.
 
 mod bytes;
-mod column_type;
 mod config;
 mod decode;
 mod dialect;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aqueduct_model::{Error, ErrorKind, Offset, Position, Result, SplitId};
 use serde::{Deserialize, Serialize};
 
-use super::column_type::ColumnType;
+use crate::column_type::ColumnType;
 
 /// The split that holds inferred types; no file has an empty path.
 const TYPES: &str = "";

@@ -10,7 +10,7 @@ fn types(config: CsvInputConfig) -> Vec<String> {
             .columns()
             .fields()
             .iter()
-            .map(|field| column_type::ColumnType(field.data_type().clone()).to_string())
+            .map(|field| crate::column_type::ColumnType(field.data_type().clone()).to_string())
             .collect(),
         other => panic!("{other:?}"),
     }

@@ -184,13 +184,14 @@ fn torture(name: &str, source: Kind, plugin: &str, target: Option<&Server>) {
     }
     let Tally { transactions_before: transactions, lost, doubled, looks, torn, mut first_rows, .. } = tally;
     first_rows.sort();
-    let at = |part: usize| {
-        first_rows.get(first_rows.len() * part / 100).or(first_rows.last()).map_or(0, Duration::as_millis)
+    let at = |part: usize| first_rows.get((first_rows.len() - 1) * part / 100).map_or(0, Duration::as_millis);
+    // Of DuckDB, which is looked at after kills only, it is not known.
+    let first = match first_rows.is_empty() {
+        true => String::new(),
+        false => format!(", first new row after a kill: median {} ms, max {} ms", at(50), at(100)),
     };
     println!(
-        "{name}: kills {kills}, transactions {transactions}, lost {lost}, doubled {doubled}, torn {torn} in {looks} looks, first new row after a kill: median {} ms, max {} ms",
-        at(50),
-        at(100)
+        "{name}: kills {kills}, transactions {transactions}, lost {lost}, doubled {doubled}, torn {torn} in {looks} looks{first}"
     );
     assert_eq!((lost, doubled, torn), (0, 0, 0), "{name}: lost, doubled, torn");
     assert!(transactions > kills, "the bank was open");

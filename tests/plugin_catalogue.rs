@@ -32,6 +32,18 @@ fn every_plugin_refuses_unknown_settings() {
     }
 }
 
+/// A page of three.
+const ONE_PAGE: &str = "flow: one_page
+params: { page: 1 }
+tasks:
+  - { id: start, plugin: Starter }
+  - id: page
+    plugin: SQL
+    from: start
+    config: { query: \"select ${params.page} < 3 as has_more, ${params.page} + 1 as next_page from start\" }
+  - { id: back, plugin: Return, from: page }
+";
+
 /// Sinks first: what their examples write is what the sources' examples read.
 #[test]
 fn every_example_plans_and_runs() {
@@ -39,6 +51,13 @@ fn every_example_plans_and_runs() {
     let work = Work::new();
     std::fs::create_dir(work.file("in")).expect("a folder");
     work.write("in/orders_1.csv", "id,amount,created_at\n1,10.50,2024-01-01T00:00:00Z\n2,20.25,2024-01-02T00:00:00Z\n");
+    work.write(
+        "in/events_1.jsonl",
+        "{\"event_type\":\"bid\",\"auction\":1,\"price\":5,\"source\":{\"channel\":\"web\"}}\n",
+    );
+    // What the examples of `SubFlow` and `While` run.
+    work.write("one_day.yaml", catalogue.get("Return").expect("the plugin").example);
+    work.write("one_page.yaml", ONE_PAGE);
     let (mysql, postgres) = (shared(Kind::MySql8).database(), shared(Kind::Postgres15).database());
     let (mysql, postgres) = (mysql.url("cdc"), postgres.url("cdc"));
     let http = Service::start().url();

@@ -12,7 +12,9 @@ mod csv_data;
 mod csv_to_parquet;
 mod daemon;
 mod figure;
+mod joined;
 mod latency;
+mod nexmark;
 mod pipeline;
 mod plain_datafusion;
 mod read_tables;
@@ -27,7 +29,7 @@ use figure::Figure;
 /// A name, and what measures it.
 type Measure = (&'static str, fn() -> Vec<Figure>);
 
-const MEASURES: [Measure; 12] = [
+const MEASURES: [Measure; 14] = [
     ("chain", chain::measure),
     ("checkpoints", checkpoints::measure),
     ("csv_to_parquet", csv_to_parquet::measure),
@@ -36,6 +38,8 @@ const MEASURES: [Measure; 12] = [
     ("stream_changes", stream_changes::measure),
     ("latency", latency::measure),
     ("bounded_memory", bounded_memory::measure),
+    ("nexmark", nexmark::measure),
+    ("joined", joined::measure),
     ("totals", totals::measure),
     ("sql_bounded", sql_bounded::measure),
     ("startup", startup::measure),

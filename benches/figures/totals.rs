@@ -54,7 +54,7 @@ pub fn measure() -> Vec<Figure> {
         done += size;
         // A random one of the batches between two cuts.
         if done * CUTS / changes > cuts
-            && (scatter(done) % 3 == 0 || done == changes || (done + BATCH) * CUTS / changes > cuts + 1)
+            && (scatter(done).is_multiple_of(3) || done == changes || (done + BATCH) * CUTS / changes > cuts + 1)
         {
             cuts += 1;
             let begun = own_cpu_seconds();

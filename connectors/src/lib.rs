@@ -6,8 +6,6 @@
 
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub mod cdc;
-#[cfg(any(feature = "csv", feature = "http"))]
-mod column_type;
 #[cfg(feature = "console")]
 mod console;
 #[cfg(feature = "csv")]
@@ -18,6 +16,8 @@ mod duckdb;
 mod faker;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "json")]
+mod json;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "parquet")]
@@ -34,6 +34,8 @@ mod sql_target;
 mod sqlite;
 #[cfg(any(feature = "csv", feature = "parquet"))]
 mod staged_files;
+#[cfg(any(feature = "csv", feature = "json"))]
+mod text_files;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod wait;
 
@@ -55,6 +57,8 @@ pub const ENTRIES: &[PluginEntry] = &[
     http::INPUT,
     #[cfg(feature = "http")]
     http::WRITER,
+    #[cfg(feature = "json")]
+    json::INPUT,
     #[cfg(feature = "mysql")]
     mysql::INPUT,
     #[cfg(feature = "parquet")]

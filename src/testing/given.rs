@@ -39,8 +39,10 @@ pub(super) struct Composer<'c, 'a> {
     report: &'c mut Report<'a>,
     sources: &'c [Giver],
     declared: BTreeMap<(String, String), Declared>,
-    /// All rows that are written for a table before its first DDL, for the inference.
+    /// All rows that are written for a table, for the inference, without columns that DDL brings.
     written: BTreeMap<(String, String), Vec<Row>>,
+    /// Columns that DDL brings, so far.
+    brought: BTreeMap<(String, String), Vec<String>>,
     tables: BTreeMap<(String, String), GivenTable>,
     script: Script,
 }
@@ -52,6 +54,7 @@ pub(super) fn compose(test: &Node, sources: &[Giver], report: &mut Report) -> Sc
         sources,
         declared: BTreeMap::new(),
         written: BTreeMap::new(),
+        brought: BTreeMap::new(),
         tables: BTreeMap::new(),
         script: Script::default(),
     };
@@ -140,7 +143,14 @@ impl Composer<'_, '_> {
             .or_else(|| self.sources.first().map(|source| source.id.clone()))
             .unwrap_or_default();
         let table = one(step.get("table")).unwrap_or_else(|| source.clone());
-        let found = self.written.entry((source, table)).or_default();
+        let place = (source, table);
+        let brought = self.brought.entry(place.clone()).or_default();
+        if let Some(ddl) = step.get("ddl") {
+            let entries = |key: &str| ddl.get(key).map(Node::entries).unwrap_or_default();
+            brought.extend(entries("add_columns").iter().map(|entry| entry.key.clone()));
+            brought.extend(entries("rename_column").iter().filter_map(|entry| entry.value.text().map(str::to_owned)));
+        }
+        let mut found = Vec::new();
         if let Some(node) = step.get("rows") {
             found.extend(rows(node, &mut silent));
         }
@@ -151,6 +161,10 @@ impl Composer<'_, '_> {
                 found.extend(parts.into_iter().filter_map(|part| row(part, &mut silent)));
             }
         }
+        for row in &mut found {
+            row.cells.retain(|(name, _)| !brought.contains(name));
+        }
+        self.written.entry(place).or_default().extend(found);
     }
 
     fn step(&mut self, step: &Node) {
@@ -286,7 +300,9 @@ impl Composer<'_, '_> {
                     table.rows.clear();
                 }
                 table.relation = change.relation.clone();
-                if let (Some(name), Some(table)) = (name, self.tables.remove(&place)) {
+                if let Some(name) = name
+                    && let Some(table) = self.tables.remove(&place)
+                {
                     self.tables.insert((place.0.clone(), name), table);
                 }
                 self.give(place.0, Gift::Schema(change));

@@ -87,8 +87,8 @@ fn rows(batch: &Batch) -> String {
     let columns: Vec<Vec<Option<String>>> = batch.rows().columns().iter().map(cells).collect();
     let fields = batch.relation().columns().fields();
     let mut text = String::new();
-    for row in 0..batch.num_rows() {
-        let op = match batch.op(row) {
+    for (row, op) in (0..batch.num_rows()).map(|row| (row, batch.op(row))) {
+        let op = match op {
             Op::Insert => "insert",
             Op::UpdateBefore => "before",
             Op::UpdateAfter => "after",

@@ -1,14 +1,11 @@
 //! Settings of `CSVInput`.
 
-use aqueduct_model::{ByteSize, Error, HumanDuration, Result};
+use aqueduct_model::{ByteSize, HumanDuration, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::dialect::Dialect;
-use crate::column_type::TypedColumns;
-
-/// Longest record that may be allowed: cells are addressed by 30 bits within a batch.
-const LINE_BYTES_LIMIT: u64 = 256 << 20;
+use crate::text_files::{Compression, FileSettings, Format, Paths, TypedColumns, encoding_of, watch_interval, wrong};
 
 /// Which files are read, and how.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -79,41 +76,6 @@ pub(crate) struct CsvInputConfig {
     pub(crate) max_files: usize,
 }
 
-/// One pattern or several.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum Paths {
-    /// One file or pattern.
-    One(String),
-    /// Several.
-    Several(Vec<String>),
-}
-
-impl Paths {
-    /// The patterns.
-    pub(crate) fn patterns(&self) -> &[String] {
-        match self {
-            Self::One(pattern) => std::slice::from_ref(pattern),
-            Self::Several(patterns) => patterns,
-        }
-    }
-}
-
-/// How files are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Compression {
-    /// By extension: `.gz` and `.zst` are, others are not.
-    #[default]
-    Auto,
-    /// Not at all, whatever their names.
-    None,
-    /// With gzip, whatever their names.
-    Gzip,
-    /// With Zstandard, whatever their names.
-    Zstd,
-}
-
 fn yes() -> bool {
     true
 }
@@ -138,10 +100,6 @@ fn infer_rows() -> usize {
     1_000
 }
 
-fn watch_interval() -> HumanDuration {
-    HumanDuration::from_secs(1)
-}
-
 fn max_line_bytes() -> ByteSize {
     ByteSize(16 << 20)
 }
@@ -155,17 +113,24 @@ fn max_files() -> usize {
 }
 
 impl CsvInputConfig {
-    /// The encoding, `None` for UTF-8.
+    /// What all inputs of text files have.
     ///
     /// # Errors
-    /// `Config` for a name that nobody knows.
-    pub(crate) fn encoding(&self) -> Result<Option<&'static encoding_rs::Encoding>> {
-        let encoding = encoding_rs::Encoding::for_label(self.encoding.as_bytes()).ok_or_else(|| {
-            Error::config(format!("{:?} is not an encoding", self.encoding))
-                .with_setting("encoding")
-                .with_hint("write for example utf-8, utf-16, gbk, gb18030, big5, shift_jis or latin1")
-        })?;
-        Ok((encoding != encoding_rs::UTF_8).then_some(encoding))
+    /// `Config` for an encoding that nobody knows.
+    pub(crate) fn files(&self) -> Result<FileSettings> {
+        Ok(FileSettings {
+            path: self.path.clone(),
+            watch: self.watch,
+            watch_interval: self.watch_interval.0,
+            max_line_bytes: usize::try_from(self.max_line_bytes.0).unwrap_or(usize::MAX),
+            max_files: self.max_files,
+            format: Format {
+                compression: self.compression,
+                encoding: encoding_of(&self.encoding)?,
+                max_decompressed: self.max_decompressed_bytes.0,
+                growing: self.watch,
+            },
+        })
     }
 
     /// Checks what the types cannot say.
@@ -173,33 +138,13 @@ impl CsvInputConfig {
     /// # Errors
     /// `Config`, naming the setting.
     pub(crate) fn validate(&self) -> Result<()> {
-        let wrong = |setting: &str, what: &str, hint: &str| {
-            Err(Error::config(what.to_owned()).with_setting(setting).with_hint(hint))
-        };
         Dialect::new(self)?;
-        self.encoding()?;
-        if self.path.patterns().iter().all(String::is_empty) {
-            return wrong("path", "no file is named", "give a file or a pattern such as in/*.csv");
-        }
-        for pattern in self.path.patterns() {
-            glob::Pattern::new(pattern).map_err(|error| {
-                Error::config(format!("{pattern:?} is not a pattern")).with_setting("path").with_source(error)
-            })?;
-        }
+        self.files()?.validate()?;
         if self.table.as_deref() == Some("") {
             return wrong("table", "a relation has no empty name", "leave `table` out, or name the relation");
         }
-        if !(1..=LINE_BYTES_LIMIT).contains(&self.max_line_bytes.0) {
-            return wrong("max_line_bytes", "a record has 1 byte to 256 MiB", "write for example 16MiB");
-        }
         if self.infer_rows == 0 {
             return wrong("infer_rows", "types cannot be inferred from no rows", "give a number above 0");
-        }
-        if self.max_files == 0 {
-            return wrong("max_files", "no file could be read", "give a number above 0");
-        }
-        if self.watch && self.watch_interval.0.is_zero() {
-            return wrong("watch_interval", "looking without a pause would keep a core busy", "write for example 1s");
         }
         for (setting, names) in [("select", &self.select), ("key", &self.key)] {
             if let Some(twice) =

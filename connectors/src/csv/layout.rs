@@ -6,7 +6,7 @@ use aqueduct_model::{Error, ErrorKind, Relation, RelationName, Result};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::config::CsvInputConfig;
-use crate::column_type::ColumnType;
+use crate::text_files::ColumnType;
 
 /// A table: every column that its first file has, with types, before `select`.
 #[derive(Debug, Clone)]

@@ -1,30 +1,16 @@
 //! CSV files: `CSVInput` reads them, `CSVOutput` writes them.
 //!
-//! The reader goes from bytes to Arrow in four steps, each in its own file: [`bytes`] opens, decompresses and decodes,
-//! [`tokenizer`] finds records and cells without copying, [`reader`] keeps a window of the text and its offset,
-//! [`decode`] makes typed columns. Around them [`tables`] knows columns, [`inventory`] knows whether a file is still the
-//! same one, and [`source`] goes from file to file.
+//! Reading is that of [`text_files`](crate::text_files); what is CSV of it is here: [`tokenizer`] finds records and cells
+//! without copying, [`tables`] and [`layout`] know which columns a file has and where.
 //!
 //! A position is exact to the row. What cannot be read is refused with file and line, never skipped.
 
-mod bytes;
 mod config;
-mod decode;
 mod dialect;
-mod files;
-mod infer;
-mod inventory;
 mod layout;
-mod number;
-mod offset;
-mod parse;
-mod reader;
-mod records;
-mod refused;
 mod sink;
 mod sink_config;
 mod sink_encode;
-mod source;
 mod tables;
 mod tokenizer;
 
@@ -38,7 +24,8 @@ use aqueduct_model::{PluginEntry, Properties, Result, Source, SourcePlugin, sour
 pub use self::sink::OUTPUT;
 
 use self::config::CsvInputConfig;
-use self::source::CsvSource;
+use self::tables::Tables;
+use crate::text_files::TextSource;
 
 /// `CSVInput` in the catalogue.
 pub const INPUT: PluginEntry = source::<CsvInput>();
@@ -62,6 +49,6 @@ impl SourcePlugin for CsvInput {
     }
 
     fn build(config: CsvInputConfig) -> Result<Box<dyn Source>> {
-        Ok(Box::new(CsvSource::new(config)?))
+        Ok(Box::new(TextSource::new(Tables::new(config)?)))
     }
 }

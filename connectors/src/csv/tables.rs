@@ -5,34 +5,24 @@ use std::sync::Arc;
 
 use aqueduct_model::Result;
 
-use super::bytes::{Format, TextFile};
 use super::config::CsvInputConfig;
 use super::dialect::Dialect;
-use super::files;
-use super::infer::Guess;
 use super::layout::{Layout, Table, names_of_header, needs_inference, typed_columns};
-use super::offset::Progress;
-use super::parse::CellRules;
-use super::reader::{Limits, Reader};
+use crate::text_files::{
+    CellRules, FileSettings, Guess, Limits, Opened, Progress, Reader, Shape, Taken, TextFile, TextFormat, decode,
+    open_file, stem,
+};
 
 /// Text that is tokenised at once while types are inferred.
 const INFER_BYTES: usize = 4 << 20;
 
 /// Makes readers for files.
 pub(super) struct Tables {
-    pub(super) config: CsvInputConfig,
-    pub(super) rules: CellRules,
+    config: CsvInputConfig,
+    rules: CellRules,
     dialect: Dialect,
-    format: Format,
+    files: FileSettings,
     known: BTreeMap<String, Arc<Table>>,
-}
-
-/// A file that is ready to be read from its first row.
-pub(super) struct Opened {
-    /// Stands behind the header.
-    pub(super) reader: Reader,
-    /// Where the table's columns are in this file.
-    pub(super) layout: Layout,
 }
 
 impl Tables {
@@ -41,15 +31,16 @@ impl Tables {
     /// # Errors
     /// `Config` as [`CsvInputConfig::validate`].
     pub(super) fn new(config: CsvInputConfig) -> Result<Self> {
+        config.validate()?;
         Ok(Self {
             dialect: Dialect::new(&config)?,
-            format: Format {
-                compression: config.compression,
-                encoding: config.encoding()?,
-                max_decompressed: config.max_decompressed_bytes.0,
-                growing: config.watch,
+            files: config.files()?,
+            rules: CellRules {
+                null_values: config.null_values.clone(),
+                trim: config.trim,
+                quoted_is_value: false,
+                number_is_moment: false,
             },
-            rules: CellRules { null_values: config.null_values.clone(), trim: config.trim },
             known: BTreeMap::new(),
             config,
         })
@@ -63,36 +54,13 @@ impl Tables {
             until: None,
             last: !self.config.watch,
             width,
-            line_bytes: self.config.max_line_bytes.0 as usize,
+            line_bytes: self.files.max_line_bytes,
         }
     }
 
-    fn reader(&self, path: &str) -> Result<Reader> {
-        let text = TextFile::new(path, files::open(path)?, self.format)?;
+    fn reader(&self, path: &str) -> Result<Reader<Dialect>> {
+        let text = TextFile::new(path, open_file(path)?, self.files.format)?;
         Ok(Reader::new(path, self.dialect.clone(), text))
-    }
-
-    /// Opens a file and finds its columns. `None` when it has no header or row (yet) to tell them from.
-    ///
-    /// # Errors
-    /// `Schema` when its columns are not its table's; and those of reading.
-    pub(super) fn open(&mut self, path: &str, progress: &mut Progress) -> Result<Option<Opened>> {
-        let mut reader = self.reader(path)?;
-        let header = if self.config.header {
-            let Some(cells) = reader.first_record(&self.few(1, None))? else { return Ok(None) };
-            Some(names_of_header(path, cells.iter().map(String::as_str))?)
-        } else {
-            None
-        };
-        let (offset, line, _) = reader.place();
-        reader.go_to(offset, line, 0)?;
-        let name = self.config.table.clone().unwrap_or_else(|| stem(path).to_owned());
-        let Some(table) = self.table(&name, path, header.as_deref(), progress)? else { return Ok(None) };
-        let layout = match &header {
-            Some(header) => table.in_file(path, header, !self.config.select.is_empty())?,
-            None => table.by_position(),
-        };
-        Ok(Some(Opened { reader, layout }))
     }
 
     fn table(
@@ -173,30 +141,42 @@ impl Tables {
     }
 }
 
-/// A file's name without folder, compression and extension.
-fn stem(path: &str) -> &str {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
-    match name.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => stem,
-        _ => name,
+impl TextFormat for Tables {
+    type Scanner = Dialect;
+    type Layout = Layout;
+
+    fn settings(&self) -> &FileSettings {
+        &self.files
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::stem;
+    fn open(&mut self, path: &str, progress: &mut Progress) -> Result<Option<Opened<Dialect, Layout>>> {
+        let mut reader = self.reader(path)?;
+        let header = if self.config.header {
+            let Some(cells) = reader.first_record(&self.few(1, None))? else { return Ok(None) };
+            Some(names_of_header(path, cells.iter().map(String::as_str))?)
+        } else {
+            None
+        };
+        let (offset, line, _) = reader.place();
+        reader.go_to(offset, line, 0)?;
+        let name = self.config.table.clone().unwrap_or_else(|| stem(path).to_owned());
+        let Some(table) = self.table(&name, path, header.as_deref(), progress)? else { return Ok(None) };
+        let layout = match &header {
+            Some(header) => table.in_file(path, header, !self.config.select.is_empty())?,
+            None => table.by_position(),
+        };
+        Ok(Some(Opened { reader, width: Some(layout.width), layout }))
+    }
 
-    #[test]
-    fn stems() {
-        for (path, expected) in [
-            ("in/orders.csv", "orders"),
-            ("orders.csv.gz", "orders"),
-            ("/a.b/c.d.csv.zst", "c.d"),
-            (".csv", ".csv"),
-            ("orders", "orders"),
-        ] {
-            assert_eq!(stem(path), expected, "{path}");
+    fn take(&mut self, opened: &mut Opened<Dialect, Layout>) -> Result<Taken> {
+        let relation = &opened.layout.table.relation;
+        let shape = Shape { relation, places: &opened.layout.places, given: &self.config.columns.0 };
+        let mut refused = opened.reader.take_refused();
+        let mut decoded = decode(shape, &self.rules, opened.reader.records(opened.layout.width)?)?;
+        refused.extend(opened.reader.refuse(std::mem::take(&mut decoded.refused)));
+        for row in &mut refused {
+            row.relation = Some(relation.name().clone());
         }
+        Ok(Taken { batches: decoded.batch(relation)?.into_iter().collect(), refused })
     }
 }

@@ -5,80 +5,17 @@
 //! cell. It accepts and splits what the crate `csv-core` does; a property test compares the two.
 
 use super::dialect::Dialect;
+use crate::text_files::{COLUMNS_MAX, COPIED, Cell, Cells, QUOTED, Scan, Scanner};
 
-/// Most cells of one record that are kept; a record with more is refused anyway.
-pub(super) const COLUMNS_MAX: usize = 10_000;
+impl Scanner for Dialect {
+    const TOO_LONG: &'static str = "raise `max_line_bytes`, or check `delimiter`, `quote` and `encoding`";
 
-/// Where a cell's text is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cell {
-    start: u32,
-    /// The length in the lower 30 bits, then [`QUOTED`] and [`COPIED`].
-    length: u32,
-}
-
-const COPIED: u32 = 1 << 31;
-const QUOTED: u32 = 1 << 30;
-
-impl Cell {
-    fn new(start: usize, end: usize, flags: u32) -> Self {
-        // Windows are below 1 GiB by the limits on records and batches.
-        Self { start: start as u32, length: (end - start) as u32 | flags }
+    fn scan(&mut self, text: &[u8], at: usize, last: bool, out: &mut Cells) -> Scan {
+        scan(self, text, at, last, out)
     }
 
-    /// First and last-plus-one byte.
-    pub(super) fn range(self) -> std::ops::Range<usize> {
-        let start = self.start as usize;
-        start..start + (self.length & (QUOTED - 1)) as usize
-    }
-
-    /// The text is in the side buffer, because the file spells it differently.
-    pub(super) fn is_copied(self) -> bool {
-        self.length & COPIED != 0
-    }
-
-    /// The cell was enclosed in quotes.
-    pub(super) fn is_quoted(self) -> bool {
-        self.length & QUOTED != 0
-    }
-}
-
-/// What begins at a place in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scan {
-    /// A record of so many cells.
-    Record {
-        /// Behind its line break.
-        end: usize,
-        /// The number of its cells, those beyond [`COLUMNS_MAX`] included.
-        cells: usize,
-    },
-    /// An empty line or a comment.
-    Skip {
-        /// Behind its line break.
-        end: usize,
-    },
-    /// The text ends first.
-    Incomplete {
-        /// It ends inside quotes.
-        in_quotes: bool,
-    },
-}
-
-/// Cells of records, and the side buffer for those that were unescaped.
-#[derive(Debug, Default)]
-pub(super) struct Cells {
-    /// All cells, record after record.
-    pub(super) cells: Vec<Cell>,
-    /// Text of copied cells.
-    pub(super) copied: Vec<u8>,
-}
-
-impl Cells {
-    /// Forgets everything, keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.cells.clear();
-        self.copied.clear();
+    fn line_breaks(text: &[u8]) -> u64 {
+        line_breaks(text)
     }
 }
 
@@ -95,7 +32,7 @@ enum Ended {
 /// Reads what begins at `at`, adding a record's cells to `out`. With `last` the text is the whole rest of the file.
 ///
 /// An incomplete record leaves no cells behind.
-pub(super) fn scan(dialect: &Dialect, text: &[u8], at: usize, last: bool, out: &mut Cells) -> Scan {
+fn scan(dialect: &Dialect, text: &[u8], at: usize, last: bool, out: &mut Cells) -> Scan {
     let Some(&first) = text.get(at) else { return Scan::Incomplete { in_quotes: false } };
     if first == b'\n' {
         return Scan::Skip { end: at + 1 };
@@ -207,7 +144,7 @@ fn quoted(dialect: &Dialect, text: &[u8], start: usize, last: bool, copied: &mut
 }
 
 /// How many line breaks a text holds that begins and ends at record boundaries: LF, CRLF and CR count one each.
-pub(super) fn line_breaks(text: &[u8]) -> u64 {
+fn line_breaks(text: &[u8]) -> u64 {
     let feeds = text.iter().filter(|&&byte| byte == b'\n').count();
     if !text.contains(&b'\r') {
         return feeds as u64;
@@ -240,6 +177,7 @@ mod tests {
                     at = end;
                 }
                 Scan::Skip { end } => at = end,
+                Scan::Bad { reason, .. } => panic!("{reason}"),
                 Scan::Incomplete { in_quotes: true } => return None,
                 Scan::Incomplete { in_quotes: false } => {
                     assert_eq!(at, text.len());
@@ -309,12 +247,13 @@ mod tests {
                     let mut part = Cells::default();
                     match scan(&dialect, &text[..end], at, false, &mut part) {
                         Scan::Incomplete { .. } => assert!(part.cells.is_empty() && part.copied.is_empty()),
-                        early => assert_eq!((early, &part.cells), (expected, &whole.cells)),
+                        early => assert_eq!((&early, &part.cells), (&expected, &whole.cells)),
                     }
                 }
                 match expected {
                     Scan::Record { end, .. } | Scan::Skip { end } => at = end,
                     Scan::Incomplete { .. } => break,
+                    Scan::Bad { reason, .. } => panic!("{reason}"),
                 }
             }
         }

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-/// Deepest nesting that is read.
-const DEPTH_MAX: usize = 128;
+use crate::json::{DEPTH_MAX, Fault, Quoted, Walk, unescape};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,10 +23,13 @@ impl Json {
     /// # Errors
     /// Where the bytes cease to be JSON.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let mut reader = Reader { bytes, at: 0 };
-        let value = reader.value(0)?;
-        reader.space();
-        if reader.at < bytes.len() { Err(reader.wrong("there is more behind the value")) } else { Ok(value) }
+        let mut walk = Walk { text: bytes, at: 0 };
+        let built = build(&mut walk, 0).and_then(|value| match walk.next() {
+            None => Ok(value),
+            Some(_) => Err("something stands behind the value"),
+        });
+        // Where, never what: the answer is data.
+        built.map_err(|fault| format!("{fault}, at byte {}", walk.at))
     }
 
     /// Reads one value per line; empty lines are passed over.
@@ -117,148 +119,66 @@ impl Json {
     }
 }
 
-struct Reader<'b> {
-    bytes: &'b [u8],
-    at: usize,
+/// Builds the value that is next.
+fn build(walk: &mut Walk<'_>, depth: usize) -> Result<Json, Fault> {
+    if depth > DEPTH_MAX {
+        return Err("objects and arrays are nested more than 128 times");
+    }
+    match walk.next() {
+        Some(b'{') => object(walk, depth),
+        Some(b'[') => list(walk, depth),
+        Some(b'"') => {
+            let quoted = walk.string()?;
+            text(walk, quoted).map(Json::Text)
+        }
+        _ => {
+            let start = walk.at;
+            walk.value(depth)?;
+            Ok(match &walk.text[start..walk.at] {
+                b"null" => Json::Null,
+                b"true" => Json::Bool(true),
+                b"false" => Json::Bool(false),
+                number => Json::Number(String::from_utf8_lossy(number).into_owned()),
+            })
+        }
+    }
 }
 
-impl Reader<'_> {
-    /// Says where, never what: the answer is data.
-    fn wrong(&self, why: &str) -> String {
-        format!("{why} at byte {}", self.at)
+fn object(walk: &mut Walk<'_>, depth: usize) -> Result<Json, Fault> {
+    let mut members = Vec::new();
+    walk.at += 1;
+    if walk.next() == Some(b'}') {
+        walk.at += 1;
+        return Ok(Json::Object(members));
     }
-
-    fn space(&mut self) {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.at += 1;
-        }
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        self.space();
-        self.bytes.get(self.at).copied()
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Json, String> {
-        if depth > DEPTH_MAX {
-            return Err(self.wrong("nested too deeply"));
-        }
-        match self.next() {
-            Some(b'{') => self.object(depth),
-            Some(b'[') => self.list(depth),
-            Some(b'"') => self.text().map(Json::Text),
-            Some(b't') => self.word("true", Json::Bool(true)),
-            Some(b'f') => self.word("false", Json::Bool(false)),
-            Some(b'n') => self.word("null", Json::Null),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(_) => Err(self.wrong("no JSON value")),
-            None => Err(self.wrong("the value ends too early")),
-        }
-    }
-
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, String> {
-        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
-            return Err(self.wrong("no JSON value"));
-        }
-        self.at += word.len();
-        Ok(value)
-    }
-
-    fn digits(&mut self) -> Result<usize, String> {
-        let begin = self.at;
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        if self.at == begin { Err(self.wrong("a digit is missing")) } else { Ok(self.at - begin) }
-    }
-
-    fn number(&mut self) -> Result<Json, String> {
-        let begin = self.at;
-        if self.bytes[self.at] == b'-' {
-            self.at += 1;
-        }
-        let leads_with_zero = self.bytes.get(self.at) == Some(&b'0');
-        if self.digits()? > 1 && leads_with_zero {
-            return Err(self.wrong("a number begins with 0"));
-        }
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.bytes.get(self.at), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.bytes.get(self.at), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(Json::Number(String::from_utf8_lossy(&self.bytes[begin..self.at]).into_owned()))
-    }
-
-    /// Finds the end, and lets `serde_json` read escapes and check the encoding.
-    fn text(&mut self) -> Result<String, String> {
-        let begin = self.at;
-        let mut end = begin + 1;
-        loop {
-            match self.bytes.get(end) {
-                Some(b'"') => break,
-                Some(b'\\') => end += 2,
-                Some(_) => end += 1,
-                None => return Err(self.wrong("a text does not end")),
-            }
-        }
-        let text = serde_json::from_slice(&self.bytes[begin..=end]).map_err(|_| self.wrong("no text"))?;
-        self.at = end + 1;
-        Ok(text)
-    }
-
-    fn list(&mut self, depth: usize) -> Result<Json, String> {
-        let mut values = Vec::new();
-        self.at += 1;
-        if self.next() == Some(b']') {
-            self.at += 1;
-            return Ok(Json::List(values));
-        }
-        loop {
-            values.push(self.value(depth + 1)?);
-            if self.ends(b']')? {
-                return Ok(Json::List(values));
-            }
-        }
-    }
-
-    fn object(&mut self, depth: usize) -> Result<Json, String> {
-        let mut members = Vec::new();
-        self.at += 1;
-        if self.next() == Some(b'}') {
-            self.at += 1;
+    loop {
+        let key = walk.key()?;
+        members.push((text(walk, key)?, build(walk, depth + 1)?));
+        if walk.ends(b'}')? {
             return Ok(Json::Object(members));
         }
-        loop {
-            if self.next() != Some(b'"') {
-                return Err(self.wrong("a name is missing"));
-            }
-            let name = self.text()?;
-            if self.next() != Some(b':') {
-                return Err(self.wrong("a colon is missing"));
-            }
-            self.at += 1;
-            members.push((name, self.value(depth + 1)?));
-            if self.ends(b'}')? {
-                return Ok(Json::Object(members));
-            }
-        }
     }
+}
 
-    /// Steps over a comma (false) or the end (true).
-    fn ends(&mut self, end: u8) -> Result<bool, String> {
-        let found = self.next();
-        if found != Some(b',') && found != Some(end) {
-            return Err(self.wrong("a comma is missing"));
-        }
-        self.at += 1;
-        Ok(found == Some(end))
+fn list(walk: &mut Walk<'_>, depth: usize) -> Result<Json, Fault> {
+    let mut values = Vec::new();
+    walk.at += 1;
+    if walk.next() == Some(b']') {
+        walk.at += 1;
+        return Ok(Json::List(values));
     }
+    loop {
+        values.push(build(walk, depth + 1)?);
+        if walk.ends(b']')? {
+            return Ok(Json::List(values));
+        }
+    }
+}
+
+fn text(walk: &Walk<'_>, quoted: Quoted) -> Result<String, Fault> {
+    let mut bytes = Vec::with_capacity(quoted.end - quoted.start);
+    unescape(&walk.text[quoted.start..quoted.end], &mut bytes)?;
+    String::from_utf8(bytes).map_err(|_| "a string is not UTF-8")
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub(crate) type Connect = Box<dyn Fn(bool) -> Result<Option<Box<dyn Database>>> 
 /// Applied before the epoch ends even if small: row numbers inside a group are 32 bits wide.
 const GROUP_ROWS_MAX: usize = 4 << 20;
 
+/// What folding and applying a row take beside its values, about: its key's bytes, its place by key, what became of it.
+const FOLDED_ROW_BYTES: u64 = 128;
+
 /// A transactional SQL sink. See the module's documentation for its promises.
 pub(crate) struct SqlSink {
     options: TargetOptions,
@@ -451,7 +454,7 @@ impl Sink for SqlSink {
             if batch.num_rows() == 0 {
                 return Ok(());
             }
-            self.pending_bytes += batch.memory_bytes() as u64;
+            self.pending_bytes += batch.memory_bytes() as u64 + batch.num_rows() as u64 * FOLDED_ROW_BYTES;
             self.pending_rows += batch.num_rows();
         }
         self.pending.push(input);

@@ -17,6 +17,8 @@ pub(crate) fn catalogue() -> Catalogue {
         operator::<Union>(),
         operator::<Join>(),
         operator::<Reservoir>(),
+        operator::<Sort>(),
+        operator::<Sql>(),
         operator::<Pivot>(),
         sink::<ConsoleOutput>(),
         sink::<DuckDbOutput>(),
@@ -208,6 +210,57 @@ impl OperatorPlugin for Reservoir {
         Properties { changes: ChangeSupport::AppendOnly, needs_end: true, ..Properties::operator() }
     }
     fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `Sort`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SortConfig {
+    /// Columns.
+    #[allow(dead_code)]
+    by: Vec<String>,
+}
+
+struct Sort;
+impl OperatorPlugin for Sort {
+    const NAME: &'static str = "Sort";
+    const SUMMARY: &'static str = "Sorts.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = SortConfig;
+    fn properties(_: &SortConfig) -> Properties {
+        Properties { changes: ChangeSupport::AppendOnly, needs_end: true, ..Properties::operator() }
+    }
+    fn build(_: SortConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `SQL`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SqlConfig {
+    /// The query.
+    query: String,
+}
+
+struct Sql;
+impl OperatorPlugin for Sql {
+    const NAME: &'static str = "SQL";
+    const SUMMARY: &'static str = "Runs a query; one with a total over all rows.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = SqlConfig;
+    fn properties(config: &SqlConfig) -> Properties {
+        Properties {
+            changes: ChangeSupport::AppendOnly,
+            needs_end: config.query.contains("count("),
+            ..Properties::operator()
+        }
+    }
+    fn build(_: SqlConfig) -> Result<Box<dyn Operator>> {
         unbuilt()
     }
 }

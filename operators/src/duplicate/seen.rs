@@ -19,6 +19,9 @@ const EXPIRY: u8 = b'E';
 /// So many entries are looked at at a time.
 const CHUNK: usize = 8_192;
 
+/// Values that are kept, and the key of the last of them, if there may be more.
+pub(crate) type Kept = (Vec<Vec<u8>>, Option<Vec<u8>>);
+
 /// What is kept of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,7 +204,7 @@ impl Seen {
     }
 
     /// Some of what is kept of a table, behind the key that the last call gave: values, and the key of the last of them.
-    pub(crate) fn values(&self, table: &Table, behind: Option<Vec<u8>>) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>)> {
+    pub(crate) fn values(&self, table: &Table, behind: Option<Vec<u8>>) -> Result<Kept> {
         let prefix = prefix(KEY, table);
         let from = behind.map_or_else(
             || prefix.clone(),

@@ -159,7 +159,7 @@ fn days(dates: &Dates) -> Result<Sequence> {
     };
     let (from, to) = (parse("from", &dates.from)?, parse("to", &dates.to)?);
     let seconds = dates.step.0.as_secs();
-    if seconds == 0 || seconds % DAY_SECONDS != 0 {
+    if seconds == 0 || !seconds.is_multiple_of(DAY_SECONDS) {
         return Err(Error::config("the step is not of whole days")
             .with_setting("dates.step")
             .with_hint("write `step: 1d`"));

@@ -14,6 +14,9 @@ use crate::state::Store;
 /// Keys of groups begin with this.
 const GROUP: u8 = b'G';
 
+/// Keys of groups, as bytes.
+pub(crate) type Keys = Vec<Vec<u8>>;
+
 /// One group's rows and totals.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Group {
@@ -140,7 +143,7 @@ impl Groups {
     }
 
     /// Keeps the groups as they are now; the keys of those that are new, and of those that are gone.
-    pub(crate) fn store(mut self, store: &mut Store) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+    pub(crate) fn store(mut self, store: &mut Store) -> Result<(Keys, Keys)> {
         self.refresh(store)?;
         let (mut new, mut gone) = (Vec::new(), Vec::new());
         for Touched { key, before, now } in self.touched {

@@ -48,11 +48,41 @@ fn cases(config: &IfConfig) -> SwitchConfig {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::ENTRY;
-    use crate::tests::{batch, refusal, relation, row, run};
+    use crate::tests::{
+        Event, Row, batch, changelog, cut, fold, fold_events, ops_and_cells, refusal, relation, row, rows, run, shown,
+    };
     use aqueduct_model::Op;
+
+    fn port(row: &Row) -> usize {
+        usize::from(row.1.is_none_or(|n| n <= 5))
+    }
+
+    proptest! {
+        #[test]
+        fn each_row_goes_where_its_condition_says(rows in rows(), size in 1usize..20) {
+            let events: Vec<Event> = rows.iter().map(|row| (Op::Insert, row.clone(), false)).collect();
+            let out = run(ENTRY, &json!({ "condition": "n > 5" }), &cut(&events, size)).unwrap();
+            for at in 0..2 {
+                let got: Vec<_> = out.port(at).iter().flat_map(ops_and_cells).map(|(_, cells)| cells).collect();
+                let expected: Vec<_> =
+                    rows.iter().filter(|row| port(row) == at).flat_map(|row| shown([row.clone()])).collect();
+                prop_assert_eq!(got, expected);
+            }
+        }
+
+        #[test]
+        fn folding_each_port_is_its_part_of_the_table(events in changelog(), size in 1usize..20) {
+            let out = run(ENTRY, &json!({ "condition": "n > 5" }), &cut(&events, size)).unwrap();
+            for at in 0..2 {
+                let expected = shown(fold_events(&events).into_iter().filter(|row| port(row) == at));
+                prop_assert_eq!(fold(&out.port(at)), expected);
+            }
+        }
+    }
 
     #[test]
     fn rows_go_one_of_two_ways() {

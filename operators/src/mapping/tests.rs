@@ -76,6 +76,20 @@ fn a_computed_value_is_absent_where_its_input_is() {
 
 proptest! {
     #[test]
+    fn rows_are_those_of_a_naive_mapping(rows in rows(), size in 1usize..20) {
+        let events: Vec<Event> = rows.iter().map(|row| (Op::Insert, row.clone(), false)).collect();
+        let config = json!({"rename": {"n": "m"}, "add": {"z": "m + id"}, "drop": ["s"], "constants": {"k": "x"}});
+        let out = run(ENTRY, &config, &cut(&events, size)).unwrap();
+        let mapped = rows.iter().map(|(id, n, _)| {
+            let text = |number: Option<i64>| number.map(|number| number.to_string());
+            (Op::Insert as u8, vec![text(Some(*id)), text(*n), text(n.map(|n| n + id)), Some("x".to_owned())])
+        });
+        let columns: Vec<_> = out.port(0)[0].relation().columns().fields().iter().map(|field| field.name().clone()).collect();
+        prop_assert_eq!(columns, ["id", "m", "z", "k"]);
+        prop_assert_eq!(out.rows(), mapped.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn folding_the_output_is_mapping_the_table(events in changelog(), size in 1usize..20) {
         let config = json!({"columns": {"id": "id", "n": "n * 2", "s": "concat(s, '!')"}});
         let out = run(ENTRY, &config, &cut(&events, size)).unwrap();

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use aqueduct_model::{Batch, Relation, RelationName};
+use aqueduct_model::{Batch, Op, Relation, RelationName};
 use arrow::array::{
     ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
@@ -223,6 +223,17 @@ proptest! {
             prop_assert_eq!(apply(preset, &text).chars().count(), text.chars().count());
         }
         apply(Preset::Email, &text);
+    }
+
+    #[test]
+    fn rows_are_those_of_a_naive_mask(rows in rows(), size in 1usize..20) {
+        let events: Vec<Event> = rows.iter().map(|row| (Op::Insert, row.clone(), false)).collect();
+        let out = run(ENTRY, &json!({"columns": {"s": {"keep_first": 1}}}), &cut(&events, size)).unwrap();
+        // A text that is no longer than what would be shown is hidden whole.
+        let shows = |s: &str| usize::from(s.chars().count() > 1);
+        let mask = |s: &str| s.chars().enumerate().map(|(i, c)| if i < shows(s) { c } else { '*' }).collect::<String>();
+        let masked = rows.iter().flat_map(|(id, n, s)| shown([(*id, *n, s.as_deref().map(mask))]));
+        prop_assert_eq!(out.rows().into_iter().map(|(_, cells)| cells).collect::<Vec<_>>(), masked.collect::<Vec<_>>());
     }
 
     #[test]

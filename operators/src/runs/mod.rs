@@ -9,6 +9,7 @@
 
 mod emit;
 mod item;
+mod operator;
 mod queue;
 mod stored;
 
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub(crate) use emit::PORTS;
+pub(crate) use operator::ByRuns;
 pub(crate) use queue::{Queue, Rules};
 
 /// How an item ended.

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aqueduct_model::{
-    Background, Batch, ChangeSupport, Epoch, InputPort, Operator, OperatorContext, OperatorPlugin, Output, PluginEntry,
-    Properties, Result, RunRequest, Runs, SchemaChange, State, bind_row, operator,
+    Batch, ChangeSupport, Operator, OperatorPlugin, PluginEntry, Properties, Result, RunRequest, Runs, bind_row,
+    operator,
 };
-use async_trait::async_trait;
 use serde_json::Value;
 
 use super::config::SubFlowConfig;
-use crate::runs::{Ending, ItemEnd, Job, PORTS, Queue, Rules, columns_as_params, params, rows_of, run_once};
+use crate::runs::{ByRuns, Ending, ItemEnd, Job, PORTS, Queue, Rules, columns_as_params, params, rows_of, run_once};
 
 /// The entry of `SubFlow`.
 pub const ENTRY: PluginEntry = operator::<Plugin>();
@@ -31,7 +30,7 @@ impl OperatorPlugin for Plugin {
 
     fn build(config: SubFlowConfig) -> Result<Box<dyn Operator>> {
         let rules = Rules { parallel: config.parallel.get(), keep: config.keep.clone() };
-        Ok(Box::new(SubFlow { queue: Queue::new(Arc::new(OneRun(config)), rules) }))
+        Ok(Box::new(ByRuns { queue: Queue::new(Arc::new(OneRun(config)), rules) }))
     }
 }
 
@@ -68,32 +67,4 @@ pub(crate) fn given(wanted: Option<&BTreeMap<String, Value>>, row: &Batch) -> Re
     let wanted = Value::Object(wanted.iter().map(|(name, value)| (name.clone(), value.clone())).collect());
     let bound = bind_row(&wanted, row.rows(), 0).map_err(|error| error.with_setting("params"))?;
     Ok((params(bound), false))
-}
-
-struct SubFlow {
-    queue: Queue,
-}
-
-#[async_trait]
-impl Operator for SubFlow {
-    async fn open(&mut self, context: &OperatorContext, state: Option<State>) -> Result<()> {
-        self.queue.open(context, state).await
-    }
-
-    async fn process(&mut self, _port: InputPort, batch: Batch, _out: &mut dyn Output) -> Result<()> {
-        self.queue.take(&batch)
-    }
-
-    async fn on_schema(&mut self, _port: InputPort, _change: SchemaChange, _out: &mut dyn Output) -> Result<()> {
-        // The shape of what comes in is not that of what goes out.
-        Ok(())
-    }
-
-    async fn snapshot(&mut self, _epoch: Epoch) -> Result<State> {
-        self.queue.snapshot()
-    }
-
-    fn background(&mut self) -> Option<&mut dyn Background> {
-        Some(&mut self.queue)
-    }
 }

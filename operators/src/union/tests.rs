@@ -99,7 +99,46 @@ fn what_cannot_be_one_table_is_refused() {
     assert!(refusal(run_change(ENTRY, &json!({"table": "all"}), truncate)).contains("truncated"));
 }
 
+/// The same changes of another table, which has no column `s`.
+fn narrower(batch: &Batch) -> Batch {
+    let columns = Arc::new(batch.relation().columns().project(&[0, 1]).unwrap());
+    let relation = Relation::new(RelationName::table("u"), columns, &["id"], 1).unwrap();
+    batch.with_columns(Arc::new(relation), batch.rows().project(&[0, 1]).unwrap(), &[Some(0), Some(1)]).unwrap()
+}
+
 proptest! {
+    #[test]
+    fn shards_that_change_in_turns_are_side_by_side(
+        one in changelog(), other in changelog(), size in 1usize..9, turns in prop::collection::vec(any::<bool>(), 200),
+        crashes in prop::collection::vec(0usize..40, 0..4),
+    ) {
+        let (mut ones, mut others) = (cut(&one, size).into_iter().peekable(), cut(&other, size).into_iter().peekable());
+        let mut batches = Vec::new();
+        let mut turns = turns.into_iter();
+        while ones.peek().is_some() || others.peek().is_some() {
+            let first = turns.next().unwrap_or(true);
+            let next = if first { ones.next().map(|batch| (0, batch)) } else { others.next().map(|batch| (1, narrower(&batch))) };
+            batches.extend(next);
+            if turns.len() == 0 {
+                batches.extend(others.next().map(|batch| (1, narrower(&batch))));
+            }
+        }
+        let config = json!({"table": "all", "source_column": "shard"});
+        let out = run_with_crashes(ENTRY, &config, &batches, &crashes, None).unwrap();
+        let cells = |shard: &str, rows: Vec<Row>, with_s: bool| {
+            let of = |(id, n, s): Row| vec![Some(shard.to_owned()), Some(id.to_string()), n.map(|n| n.to_string()), s.filter(|_| with_s)];
+            rows.into_iter().map(of).collect::<Vec<_>>()
+        };
+        let mut expected = cells("t", fold_events(&one), true);
+        expected.extend(cells("u", fold_events(&other), false));
+        expected.sort();
+        let mut found = fold(&out.port(0));
+        // As long as no table with it came, there was no column `s`.
+        found.iter_mut().for_each(|cells| cells.resize(4, None));
+        found.sort();
+        prop_assert_eq!(found, expected);
+    }
+
     #[test]
     fn a_changelog_through_one_table_is_itself(events in changelog(), size in 1usize..20) {
         let out = run(ENTRY, &json!({"table": "all"}), &cut(&events, size)).unwrap();

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqueduct_model::{
-    Background, Batch, Epoch, Error, ErrorKind, HumanDuration, InputPort, Operator, OperatorContext, OperatorPlugin,
-    Output, PluginEntry, Properties, Result, RunFailure, RunRequest, Runs, SchemaChange, State, cell_value, operator,
+    Batch, Error, ErrorKind, HumanDuration, Operator, OperatorPlugin, PluginEntry, Properties, Result, RunFailure,
+    RunRequest, Runs, cell_value, operator,
 };
-use async_trait::async_trait;
 use serde_json::Value;
 
 use super::config::{Emit, WhileConfig};
 use crate::predicate::{Answer, Predicate};
-use crate::runs::{Ending, ItemEnd, Job, OnError, Queue, Rules, params, rows_of, run_once};
+use crate::runs::{ByRuns, Ending, ItemEnd, Job, OnError, Queue, Rules, params, rows_of, run_once};
 use crate::sql::Expression;
 use crate::sub_flow::{given, runs_flows};
 
@@ -40,7 +39,7 @@ impl OperatorPlugin for Plugin {
     fn build(config: WhileConfig) -> Result<Box<dyn Operator>> {
         let rules = Rules { parallel: config.parallel.get(), keep: config.keep.clone() };
         let condition = condition(&config)?;
-        Ok(Box::new(While { queue: Queue::new(Arc::new(Loop { config: Arc::new(config), condition }), rules) }))
+        Ok(Box::new(ByRuns { queue: Queue::new(Arc::new(Loop { config: Arc::new(config), condition }), rules) }))
     }
 }
 
@@ -162,33 +161,5 @@ impl Rounds {
         }
         given.extend(params(Value::Object(values)));
         Ok(())
-    }
-}
-
-struct While {
-    queue: Queue,
-}
-
-#[async_trait]
-impl Operator for While {
-    async fn open(&mut self, context: &OperatorContext, state: Option<State>) -> Result<()> {
-        self.queue.open(context, state).await
-    }
-
-    async fn process(&mut self, _port: InputPort, batch: Batch, _out: &mut dyn Output) -> Result<()> {
-        self.queue.take(&batch)
-    }
-
-    async fn on_schema(&mut self, _port: InputPort, _change: SchemaChange, _out: &mut dyn Output) -> Result<()> {
-        // The shape of what comes in is not that of what goes out.
-        Ok(())
-    }
-
-    async fn snapshot(&mut self, _epoch: Epoch) -> Result<State> {
-        self.queue.snapshot()
-    }
-
-    fn background(&mut self) -> Option<&mut dyn Background> {
-        Some(&mut self.queue)
     }
 }

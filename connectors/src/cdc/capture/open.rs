@@ -109,12 +109,18 @@ impl<S: System> Work<S> {
         self.lane = Lane::Main;
         match self.system.start(&self.state.log, &self.streamed_tables()).await {
             Err(error) if error.kind() == ErrorKind::LostPosition && self.settings.resnapshots() => {
-                tracing::warn!(error = error.chain(), "the position is lost");
-                self.lane = Lane::Lost;
+                self.position_is_lost(&error);
                 Ok(())
             }
             other => other,
         }
+    }
+
+    /// What lies ahead in the journal, or was found in the log, was to come behind what is lost.
+    pub(super) fn position_is_lost(&mut self, error: &Error) {
+        tracing::warn!(error = error.chain(), "the position is lost");
+        (self.lane, self.found) = (Lane::Lost, None);
+        self.ahead_is_stale();
     }
 
     /// The columns of every table of the position, as they were there.

@@ -185,9 +185,7 @@ impl<S: System> Work<S> {
         match self.lane.clone() {
             Lane::CatchUp(name) => self.withheld_is_lost(&name, &error).await,
             _ => {
-                tracing::warn!(error = error.chain(), "the position is lost");
-                (self.lane, self.found) = (Lane::Lost, None);
-                self.ahead_is_stale();
+                self.position_is_lost(&error);
                 Ok(())
             }
         }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn types(config: CsvInputConfig) -> Vec<String> {
-    let mut source = CsvSource::new(config).unwrap();
+    let mut source = TextSource::new(Tables::new(config).unwrap());
     block(source.open(&SourceContext::default(), None)).unwrap();
     let mut bad = BadRows::new(BadRowPolicy::Fail, 0);
     match block(source.poll(&PollBudget::default(), &mut bad)).unwrap() {
@@ -10,7 +10,7 @@ fn types(config: CsvInputConfig) -> Vec<String> {
             .columns()
             .fields()
             .iter()
-            .map(|field| crate::column_type::ColumnType(field.data_type().clone()).to_string())
+            .map(|field| crate::text_files::ColumnType(field.data_type().clone()).to_string())
             .collect(),
         other => panic!("{other:?}"),
     }

@@ -58,7 +58,7 @@ impl Folder {
 
 /// A source and what came out of it.
 struct Run {
-    source: CsvSource,
+    source: TextSource<Tables>,
     /// Each row as `relation: cell|cell`; NULL is `NULL`.
     rows: Vec<String>,
     bad: Vec<BadRow>,
@@ -78,7 +78,7 @@ impl Run {
     fn open(config: CsvInputConfig, resume: Option<&Position>) -> Result<Self, Error> {
         // A bounded source has nothing to wait for; a watching one is given time to look again.
         let max_wait = if config.watch { Duration::from_millis(20) } else { Duration::from_secs(600) };
-        let mut source = CsvSource::new(config)?;
+        let mut source = TextSource::new(Tables::new(config)?);
         block(source.open(&SourceContext::default(), resume))?;
         Ok(Self { source, rows: Vec::new(), bad: Vec::new(), max_rows: 8_192, max_wait })
     }

@@ -106,7 +106,8 @@ fn a_million_columns_and_nul_bytes_do_no_harm() {
 #[test]
 fn under_the_default_policy_a_bad_row_stops_with_its_place_but_not_its_cells() {
     let folder = Folder::new(&[("a.csv", b"id\n1\nSECRET\n")]);
-    let mut source = CsvSource::new(folder.settings("a.csv", json!({"columns": {"id": "int64"}}))).unwrap();
+    let mut source =
+        TextSource::new(Tables::new(folder.settings("a.csv", json!({"columns": {"id": "int64"}}))).unwrap());
     block(source.open(&SourceContext::default(), None)).unwrap();
     let mut bad = BadRows::new(BadRowPolicy::Fail, 0);
     let problem = block(source.poll(&PollBudget::default(), &mut bad)).unwrap_err();

@@ -3,9 +3,12 @@
 //! Names are resolved here and nowhere else, every address is looked at, and the connection goes to one that was.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::{error, fmt};
 
-use aqueduct_model::{Error, ErrorKind, Result};
-use url::{Host, Url};
+use aqueduct_model::Error;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
 
 use super::settings::ClientConfig;
 
@@ -47,41 +50,85 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     !matches!((parts[0], parts[1]), (0x2001, 0..=0x01ff | 0x0db8) | (0x2002, _) | (0x3fff, 0..=0x0fff))
 }
 
-/// The addresses of a URL's host, all of them checked.
-///
-/// # Errors
-/// `Config` when one of them is not allowed; `Unavailable` when the name has none.
-pub(super) async fn checked(url: &Url, config: &ClientConfig) -> Result<Vec<SocketAddr>> {
-    let port = url.port_or_known_default().unwrap_or(443);
-    let host = url.host().ok_or_else(|| Error::bug("an address without a host was not refused"))?;
-    let found: Vec<SocketAddr> = match host {
-        Host::Ipv4(address) => vec![(address, port).into()],
-        Host::Ipv6(address) => vec![(address, port).into()],
-        Host::Domain(name) => tokio::net::lookup_host((name, port))
-            .await
-            .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot resolve {name}")).with_source(error))?
-            .collect(),
-    };
-    let name = url.host_str().unwrap_or_default();
-    if found.is_empty() {
-        return Err(Error::new(ErrorKind::Unavailable, format!("{name} has no address")));
+/// Says which addresses may be connected to, and resolves names to those alone.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    allow_private: bool,
+    allow_hosts: Arc<[String]>,
+}
+
+/// Why a host is not connected to.
+#[derive(Debug)]
+pub(super) struct NotPublic {
+    host: String,
+}
+
+impl NotPublic {
+    pub(super) fn to_error(&self) -> Error {
+        let host = &self.host;
+        Error::config(self.to_string()).with_setting("client.allow_hosts").with_hint(format!(
+            "if this service is meant, write `client: {{ allow_hosts: [\"{host}\"] }}`, or `allow_private: true` for all"
+        ))
     }
-    let is_named = config.allow_hosts.iter().any(|allowed| {
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        allowed.eq_ignore_ascii_case(name) || allowed.eq_ignore_ascii_case(bare)
-    });
-    if !config.allow_private && !is_named && found.iter().any(|address| !is_public(address.ip())) {
-        return Err(Error::config(format!("{name} has an address that is not of the public Internet"))
-            .with_setting("client.allow_hosts")
-            .with_hint(format!(
-                "if this service is meant, write `client: {{ allow_hosts: [\"{name}\"] }}`, or `allow_private: true` for all"
-            )));
+}
+
+impl fmt::Display for NotPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has an address that is not of the public Internet", self.host)
     }
-    Ok(found)
+}
+
+impl error::Error for NotPublic {}
+
+impl Guard {
+    pub(super) fn new(config: &ClientConfig) -> Self {
+        Self { allow_private: config.allow_private, allow_hosts: config.allow_hosts.clone().into() }
+    }
+
+    /// Checks a host that is an address itself: those are never resolved.
+    ///
+    /// # Errors
+    /// When it is not allowed.
+    pub(super) fn check(&self, url: &Url) -> Result<(), NotPublic> {
+        let host = bare(url.host_str().unwrap_or_default());
+        match host.parse() {
+            Ok(address) => self.check_all(host, &[address]),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// All of a host's addresses have to be public: which one is connected to is not known before.
+    fn check_all(&self, host: &str, addresses: &[IpAddr]) -> Result<(), NotPublic> {
+        let is_named = self.allow_hosts.iter().any(|allowed| bare(allowed).eq_ignore_ascii_case(host));
+        if self.allow_private || is_named || addresses.iter().all(|address| is_public(*address)) {
+            return Ok(());
+        }
+        Err(NotPublic { host: host.to_owned() })
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let host = name.as_str();
+            // The port is the caller's to set.
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            guard.check_all(host, &found.iter().map(SocketAddr::ip).collect::<Vec<_>>())?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// An address without the brackets that it has in a URL.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]
 mod tests {
+    use aqueduct_model::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -101,21 +148,26 @@ mod tests {
     #[test]
     fn hosts_are_allowed_by_name_or_all() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let found = |url: &str, config: &ClientConfig| {
-            runtime
-                .block_on(checked(&Url::parse(url).unwrap(), config))
-                .map_err(|error| error.setting().map(str::to_owned))
+        let is_allowed = |url: &str, config: &ClientConfig| {
+            let (guard, url) = (Guard::new(config), Url::parse(url).unwrap());
+            let host = url.host_str().unwrap();
+            // As the client goes: what is no name is never resolved.
+            let resolves = bare(host).parse::<IpAddr>().is_ok()
+                || runtime.block_on(guard.resolve(host.parse().unwrap())).is_ok_and(|mut found| found.next().is_some());
+            guard.check(&url).is_ok() && resolves
         };
-        let refused = Err(Some("client.allow_hosts".to_owned()));
         // Browsers read all of these as 127.0.0.1, and so do we.
         let spellings =
             ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://[::1]/"];
-        for url in spellings.into_iter().chain(["http://localhost/", "http://[::ffff:127.0.0.1]/"]) {
-            assert_eq!(found(url, &ClientConfig::default()), refused, "{url}");
-            assert!(found(url, &ClientConfig { allow_private: true, ..ClientConfig::default() }).is_ok(), "{url}");
+        let others = ["http://localhost/", "http://127.0.0.1./", "http://[::ffff:127.0.0.1]/"];
+        for url in spellings.into_iter().chain(others) {
+            assert!(!is_allowed(url, &ClientConfig::default()), "{url}");
+            assert!(is_allowed(url, &ClientConfig { allow_private: true, ..ClientConfig::default() }), "{url}");
         }
         let named = ClientConfig { allow_hosts: vec!["LocalHost".into(), "::1".into()], ..ClientConfig::default() };
-        assert!(found("http://localhost:9/", &named).is_ok() && found("http://[::1]:9/", &named).is_ok());
-        assert_eq!(found("http://127.0.0.1/", &named), refused);
+        assert!(is_allowed("http://localhost:9/", &named) && is_allowed("http://[::1]:9/", &named));
+        assert!(!is_allowed("http://127.0.0.1/", &named));
+        let refused = NotPublic { host: "localhost".into() }.to_error();
+        assert_eq!((refused.kind(), refused.setting()), (ErrorKind::Config, Some("client.allow_hosts")));
     }
 }

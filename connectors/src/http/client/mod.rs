@@ -1,4 +1,4 @@
-//! The client that `HttpInput` and `HttpWriter` share: HTTP/1.1 over TCP or TLS (rustls on ring).
+//! The client that `HttpInput` and `HttpWriter` share: `reqwest`, HTTP/1.1 over TCP or TLS (rustls on ring).
 //!
 //! * Names are resolved here, every address is checked, and the connection goes to a checked one: there is no second
 //!   look-up in between that could answer otherwise. So is the target of every redirect, and that of the token service.
@@ -9,14 +9,13 @@
 //!   names by itself.
 
 mod address;
-mod connect;
 mod pace;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 mod transport;
-mod wire;
 
 use std::time::Duration;
 
@@ -24,8 +23,7 @@ use aqueduct_model::{Error, ErrorKind, Result};
 use tracing::warn;
 
 pub(crate) use settings::{Auth, ClientConfig, check_headers, is_token, service_url};
-pub(crate) use transport::Call;
-pub(crate) use wire::Answer;
+pub(crate) use transport::{Answer, Call};
 
 use pace::Pace;
 use token::Authority;

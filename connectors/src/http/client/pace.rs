@@ -9,18 +9,19 @@ use tokio::time::{Instant, sleep_until};
 
 use super::settings::RetryConfig;
 
-/// Gives out moments that are at least one interval apart.
+/// Gives out moments that are at least one interval apart. The first one is an interval away, too: somebody may have asked
+/// just before, as the same task did for another row, or before it was started again.
 pub(super) struct Pace {
     interval: Duration,
     /// A std Mutex: it is held for a few instructions, never while anything is awaited.
-    next: Mutex<Option<Instant>>,
+    next: Mutex<Instant>,
 }
 
 impl Pace {
     /// Without a rate, every moment is right.
     pub(super) fn new(requests_per_second: Option<f64>) -> Self {
         let interval = requests_per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-        Self { interval, next: Mutex::new(None) }
+        Self { interval, next: Mutex::new(Instant::now() + interval) }
     }
 
     /// Waits for the next free moment.
@@ -28,14 +29,15 @@ impl Pace {
         if self.interval.is_zero() {
             return;
         }
-        let mine = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let mine = next.map_or(now, |next| next.max(now));
-            *next = Some(mine + self.interval);
-            mine
-        };
-        sleep_until(mine).await;
+        sleep_until(self.take(Instant::now())).await;
+    }
+
+    /// Takes the next free moment.
+    fn take(&self, now: Instant) -> Instant {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = now.max(*next);
+        *next = mine + self.interval;
+        mine
     }
 }
 
@@ -61,6 +63,17 @@ pub(super) fn retry_after(value: &str, now: chrono::DateTime<chrono::Utc>) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_an_interval_apart_from_the_first_one_on() {
+        let (before, pace) = (Instant::now(), Pace::new(Some(4.0)));
+        let first = pace.take(before);
+        assert!(first >= before + Duration::from_millis(250));
+        for (asked_ms, given_ms) in [(0, 250), (600, 600), (600, 850), (700, 1_100), (2_000, 2_000)] {
+            let given = pace.take(first + Duration::from_millis(asked_ms));
+            assert_eq!(given, first + Duration::from_millis(given_ms));
+        }
+    }
 
     #[test]
     fn waits_double_up_to_their_limit() {

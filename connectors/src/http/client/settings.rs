@@ -11,6 +11,10 @@ use url::Url;
 
 /// Highest accepted `requests_per_second`.
 const REQUESTS_PER_SECOND_MAX: f64 = 100_000.0;
+/// Lowest accepted `requests_per_second`: one in a day.
+const REQUESTS_PER_SECOND_MIN: f64 = 1.0 / 86_400.0;
+/// Highest accepted `max_response`: an answer is in memory, as bytes and as values.
+const RESPONSE_BYTES_MAX: u64 = 512 << 20;
 /// Headers that follow from the request, or that would change where it ends.
 const OWN_HEADERS: &[&str] =
     &["host", "content-length", "transfer-encoding", "connection", "accept-encoding", "te", "upgrade", "expect"];
@@ -21,13 +25,14 @@ const OWN_HEADERS: &[&str] =
 pub(crate) struct ClientConfig {
     /// How long finding the address, connecting and TLS may take together.
     pub(crate) connect_timeout: HumanDuration,
-    /// How long a request may take, from its first byte to the last one of the answer.
+    /// How long a request may take, from finding the address to the last byte of the answer.
     pub(crate) timeout: HumanDuration,
     /// Largest answer that is read.
     pub(crate) max_response: ByteSize,
     /// When a request is sent again.
     pub(crate) retry: RetryConfig,
-    /// At most this many requests per second, evenly spread; `0.5` is one every two seconds. Absent: no limit.
+    /// At most this many requests per second, evenly spread; `0.5` is one every two seconds. The first one waits, too, so
+    /// that the rate holds through restarts, and for a task that is run once per row. Absent: no limit.
     pub(crate) requests_per_second: Option<f64>,
     /// How many redirects of a GET are followed. Each target is checked as the first address was; to another host no
     /// headers and no credentials are sent. Other requests are never redirected.
@@ -139,10 +144,15 @@ pub(crate) fn service_url(text: &str, setting: &str) -> Result<Url> {
 /// Checks headers that a person wrote.
 ///
 /// # Errors
-/// `Config` for a name or a value that is none, and for headers that follow from the request.
-pub(crate) fn check_headers(headers: &BTreeMap<String, Secret>) -> Result<()> {
+/// `Config` for a name or a value that is none, and for headers that follow from the request or from `auth`.
+pub(crate) fn check_headers(headers: &BTreeMap<String, Secret>, auth: Option<&Auth>) -> Result<()> {
     for (name, value) in headers {
         let setting = format!("headers.{name}");
+        if auth.is_some() && name.eq_ignore_ascii_case("authorization") {
+            return Err(Error::config("`auth` makes this header")
+                .with_setting(setting)
+                .with_hint("remove the header, or `auth`"));
+        }
         if !is_token(name) || value.expose().bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
             return Err(Error::config("a header has characters that headers cannot have")
                 .with_setting(setting)
@@ -168,8 +178,9 @@ impl ClientConfig {
     /// # Errors
     /// `Config`, naming the setting.
     pub(crate) fn validate(&self, auth: Option<&Auth>) -> Result<()> {
-        if self.requests_per_second.is_some_and(|rate| !(rate > 0.0 && rate <= REQUESTS_PER_SECOND_MAX)) {
-            return Err(Error::config("a rate is above 0, and at most 100000")
+        let rates = REQUESTS_PER_SECOND_MIN..=REQUESTS_PER_SECOND_MAX;
+        if self.requests_per_second.is_some_and(|rate| !rates.contains(&rate)) {
+            return Err(Error::config("a rate is at least one request in a day, and at most 100000 in a second")
                 .with_setting("client.requests_per_second")
                 .with_hint("write 0.5 for one request every two seconds, or leave it out"));
         }
@@ -179,6 +190,11 @@ impl ClientConfig {
                     .with_setting(setting)
                     .with_hint("give it seconds, such as 30s"));
             }
+        }
+        if self.max_response.0 == 0 || self.max_response.0 > RESPONSE_BYTES_MAX {
+            return Err(Error::config("an answer has some bytes, and at most 512 MiB")
+                .with_setting("client.max_response")
+                .with_hint("write `max_response: 64MiB`, and ask for smaller pages"));
         }
         match auth {
             Some(Auth::OAuth2 { token_url, .. }) => service_url(token_url, "auth.token_url").map(drop),

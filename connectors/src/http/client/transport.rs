@@ -1,16 +1,16 @@
-//! One attempt at one request: the connection, its time limits, redirects.
+//! Requests and their answers: what `reqwest` does of them, and what is ours around it.
 
-use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::{error, io};
 
 use aqueduct_model::{Error, ErrorKind, Result};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use url::{Origin, Url};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, Request, redirect, retry};
+use tokio_rustls::rustls;
+use url::Url;
 
-use super::connect::{connect, tls};
+use super::address::{Guard, NotPublic};
 use super::settings::ClientConfig;
-use super::wire::{Answer, Line};
+use super::tls;
 
 /// A request as it goes out.
 #[derive(Debug, Clone)]
@@ -25,6 +25,17 @@ pub(crate) struct Call {
     pub(crate) body: Vec<u8>,
 }
 
+/// What a service answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// The status.
+    pub(crate) status: u16,
+    /// The headers as they came.
+    pub(crate) headers: HeaderMap,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+}
+
 impl Call {
     /// Method, host and path: what may be shown. A query may hold keys.
     pub(crate) fn shown(&self) -> String {
@@ -33,39 +44,62 @@ impl Call {
         format!("{} {scheme}://{host}{port}{}", self.method, self.url.path())
     }
 
-    fn head(&self) -> Vec<u8> {
-        let target = &self.url[url::Position::BeforePath..url::Position::AfterQuery];
-        let host = &self.url[url::Position::BeforeHost..url::Position::AfterPort];
-        let mut head = format!("{} {target} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n", self.method);
-        let has = |name: &str| self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        if !has("user-agent") {
-            head.push_str(concat!("User-Agent: aqueduct/", env!("CARGO_PKG_VERSION"), "\r\n"));
-        }
-        if !has("accept") {
-            head.push_str("Accept: application/json\r\n");
-        }
+    fn to_request(&self) -> Result<Request> {
+        let unusable = || Error::config("a header or the method has characters that HTTP cannot have");
+        let method = Method::from_bytes(self.method.as_bytes()).map_err(|_| unusable().with_setting("method"))?;
+        let mut request = Request::new(method, self.url.clone());
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable().with_setting("headers"))?;
+            let mut value = HeaderValue::from_bytes(value.as_bytes())
+                .map_err(|_| unusable().with_setting(format!("headers.{name}")))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(name, value);
         }
-        if !self.body.is_empty() || matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") {
-            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+        if !self.body.is_empty() {
+            *request.body_mut() = Some(self.body.clone().into());
         }
-        head.push_str("\r\n");
-        head.into_bytes()
+        Ok(request)
     }
 }
 
-/// Sends requests, one at a time over one connection that is kept while the service keeps it.
+impl Answer {
+    /// The first header of that name.
+    pub(crate) fn header(&self, name: impl AsRef<str>) -> Option<&str> {
+        self.headers.get(name.as_ref())?.to_str().ok()
+    }
+}
+
+/// Sends requests to checked addresses.
 pub(super) struct Transport {
     config: ClientConfig,
-    tls: TlsConnector,
-    /// A std Mutex: the connection is taken out of it before anything is awaited.
-    idle: Mutex<Option<(Origin, Line)>>,
+    guard: Guard,
+    http: reqwest::Client,
 }
 
 impl Transport {
     pub(super) fn new(config: ClientConfig) -> Result<Self> {
-        Ok(Self { tls: tls(&config)?, config, idle: Mutex::new(None) })
+        let guard = Guard::new(&config);
+        let defaults = [
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ];
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(config.ca_file.as_deref())?)
+            .dns_resolver(guard.clone())
+            // A proxy would resolve names by itself.
+            .no_proxy()
+            // Both are done here: each target is checked, and each attempt counts.
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .connect_timeout(config.connect_timeout.0)
+            .timeout(config.timeout.0)
+            // One request at a time.
+            .pool_max_idle_per_host(1)
+            .user_agent(concat!("aqueduct/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter(defaults))
+            .build()
+            .map_err(|error| Error::bug("the HTTP client cannot be built").with_source(error))?;
+        Ok(Self { config, guard, http })
     }
 
     /// Sends the request and follows the redirects of a GET.
@@ -87,46 +121,74 @@ impl Transport {
     }
 
     async fn exchange(&self, call: &Call) -> Result<Answer> {
-        let origin = call.url.origin();
-        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((_, line)) = kept.filter(|(known, _)| *known == origin) {
-            match self.over(line, call, &origin).await {
-                // The service closed the connection while it was idle: that is no failure of the request.
-                Err(error) if error.kind() == ErrorKind::Unavailable => {}
-                outcome => return outcome,
-            }
+        self.guard.check(&call.url).map_err(|refused| refused.to_error())?;
+        let failed = |error| self.failed(call, error);
+        let mut response = self.http.execute(call.to_request()?).await.map_err(failed)?;
+        let bytes_max = self.config.max_response.0;
+        if response.content_length().is_some_and(|length| length > bytes_max) {
+            return Err(too_large(call));
         }
-        let silent = || Error::new(ErrorKind::Timeout, format!("{}: no connection in time", call.shown()));
-        let connected = timeout(self.config.connect_timeout.0, connect(&call.url, &self.config, &self.tls)).await;
-        let line = connected.map_err(|_| silent().with_setting("client.connect_timeout"))??;
-        self.over(line, call, &origin).await
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if (body.len() + chunk.len()) as u64 > bytes_max {
+                return Err(too_large(call));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Answer { status: response.status().as_u16(), headers, body })
     }
 
-    async fn over(&self, mut line: Line, call: &Call, origin: &Origin) -> Result<Answer> {
-        let bytes_max = usize::try_from(self.config.max_response.0).unwrap_or(usize::MAX);
-        let head = call.head();
-        let exchange = line.exchange(&head, &call.body, call.method == "HEAD", bytes_max);
-        let Ok(outcome) = timeout(self.config.timeout.0, exchange).await else {
-            let text = format!("{}: no answer within {}", call.shown(), self.config.timeout);
-            return Err(Error::new(ErrorKind::Timeout, text).with_setting("client.timeout"));
-        };
-        let exchanged = outcome.map_err(|error| broken(call, error))?;
-        if exchanged.is_reusable {
-            *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((origin.clone(), line));
+    fn failed(&self, call: &Call, error: reqwest::Error) -> Error {
+        if let Some(refused) = cause::<NotPublic>(&error) {
+            return refused.to_error();
         }
-        Ok(exchanged.answer)
+        // The query may hold keys.
+        let (is_connect, error) = (error.is_connect(), error.without_url());
+        let host = call.url.host_str().unwrap_or_default();
+        if error.is_timeout() {
+            let (setting, limit) = match is_connect {
+                true => ("client.connect_timeout", self.config.connect_timeout),
+                false => ("client.timeout", self.config.timeout),
+            };
+            let text = format!("{}: no answer within {limit}", call.shown());
+            return Error::new(ErrorKind::Timeout, text).with_setting(setting).with_source(error);
+        }
+        // What rustls itself refuses; a connection that breaks is an error of the network.
+        if is_connect && cause::<rustls::Error>(&error).is_some() {
+            return Error::config(format!("{host} cannot be trusted, or speaks no TLS 1.2 or 1.3"))
+                .with_setting("client.ca_file")
+                .with_hint("give the certificate of the authority that signed the server's as `client: { ca_file: … }`")
+                .with_source(error);
+        }
+        let text = match is_connect {
+            true => format!("cannot connect to {host}"),
+            false => format!("{}: the answer could not be read", call.shown()),
+        };
+        Error::new(ErrorKind::Unavailable, text).with_source(error)
     }
 }
 
-fn broken(call: &Call, error: io::Error) -> Error {
-    let text = format!("{}: the answer could not be read", call.shown());
-    match error.kind() {
-        io::ErrorKind::FileTooLarge => Error::config(text)
-            .with_setting("client.max_response")
-            .with_hint("ask for smaller pages, or raise `client: { max_response: 256MiB }`")
-            .with_source(error),
-        _ => Error::new(ErrorKind::Unavailable, text).with_source(error),
+/// The cause of that type behind an error. An `io::Error` leaves out what it wraps when it is asked for its source.
+fn cause<'a, T: error::Error + 'static>(error: &'a (dyn error::Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
+    None
+}
+
+fn too_large(call: &Call) -> Error {
+    Error::config(format!("{}: the answer is larger than `client.max_response`", call.shown()))
+        .with_setting("client.max_response")
+        .with_hint("ask for smaller pages, or raise `client: { max_response: 256MiB }`")
 }
 
 /// What a redirect asks for instead.
@@ -139,7 +201,7 @@ fn redirected(call: &Call, answer: &Answer) -> Result<Call> {
     if !matches!(call.method.as_str(), "GET" | "HEAD") {
         return Err(refused("and only a GET may be"));
     }
-    let target = answer.header("location").and_then(|location| call.url.join(location).ok());
+    let target = answer.header(LOCATION).and_then(|location| call.url.join(location).ok());
     let url = target.ok_or_else(|| refused("to nowhere"))?;
     if !matches!(url.scheme(), "http" | "https") || (call.url.scheme() == "https" && url.scheme() == "http") {
         return Err(refused("to an address that is not protected"));

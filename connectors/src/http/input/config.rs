@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use aqueduct_model::{Error, HumanDuration, Result, Secret};
-use arrow::datatypes::DataType;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::client::{Auth, ClientConfig, check_headers, service_url};
-use crate::column_type::TypedColumns;
+use crate::text_files::TypedColumns;
 
 /// What is asked for, where the rows are in the answers, and how it goes on.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -20,9 +19,9 @@ pub(crate) struct HttpInputConfig {
     /// How it is asked for.
     #[serde(default)]
     pub(crate) method: Method,
-    /// Parameters of the query, beside those that the address has.
+    /// Parameters of the query, beside those that the address has: texts, numbers, `true` or `false`.
     #[serde(default)]
-    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) query: BTreeMap<String, Value>,
     /// Headers, such as `X-Api-Key`. Their values are never shown.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, Secret>,
@@ -166,6 +165,15 @@ fn one() -> u64 {
     1
 }
 
+/// How a parameter's value is written.
+pub(super) fn param_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 impl HttpInputConfig {
     /// Checks what the types cannot say.
     ///
@@ -173,23 +181,18 @@ impl HttpInputConfig {
     /// `Config`, naming the setting.
     pub(crate) fn validate(&self) -> Result<()> {
         service_url(&self.url, "url")?;
-        check_headers(&self.headers)?;
+        check_headers(&self.headers, self.auth.as_ref())?;
         self.client.validate(self.auth.as_ref())?;
-        if self.auth.is_some() && self.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
-            return Err(Error::config("`auth` makes this header")
-                .with_setting("headers.Authorization")
-                .with_hint("remove the header, or `auth`"));
+        if let Some((name, _)) = self.query.iter().find(|(_, value)| param_text(value).is_none()) {
+            return Err(Error::config("a parameter is a text, a number, `true` or `false`")
+                .with_setting(format!("query.{name}"))
+                .with_hint("give it a value; where that is a row's, keep rows without one out by a Filter in front"));
         }
         if self.body.is_some() && self.method == Method::Get {
             return Err(Error::config("a GET carries nothing").with_setting("body").with_hint("write `method: POST`"));
         }
         if self.format == Format::Jsonl {
             self.validate_lines()?;
-        }
-        if let Some((name, _)) = self.columns.0.iter().find(|(_, kind)| kind.0 == DataType::Binary) {
-            return Err(Error::config("JSON has no binary values")
-                .with_setting(format!("columns.{name}"))
-                .with_hint("read it as string"));
         }
         if let Some(name) = self.key.iter().find(|name| !self.columns.0.is_empty() && !self.has_column(name)) {
             return Err(Error::config(format!("the key column {name} is not among `columns`"))

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::client::{Answer, Call, service_url, status_error};
 use super::super::json::Json;
-use super::config::{Format, HttpInputConfig, Method, Paging};
+use super::config::{Format, HttpInputConfig, Method, Paging, param_text};
 use super::place::{Ask, Place};
 
 /// An answer as it came: what is kept of it for a replay.
@@ -58,7 +58,7 @@ pub(super) fn request(config: &HttpInputConfig, place: &Place) -> Result<Call> {
         url = service_url(link, "paging")?;
     } else {
         let mut params: Vec<(&str, String)> =
-            config.query.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            config.query.iter().filter_map(|(name, value)| Some((name.as_str(), param_text(value)?))).collect();
         if let Some(incremental) = &config.incremental {
             let since = place.since.as_ref().map(|mark| mark.text().to_owned()).or_else(|| incremental.from.clone());
             params.extend(since.map(|since| (incremental.param.as_str(), since)));
@@ -97,8 +97,8 @@ pub(super) fn accepted(call: &Call, answer: Answer) -> Result<Raw> {
     if !matches!(answer.status, 200..=299) {
         return Err(status_error(call, answer.status));
     }
-    let headers = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link"));
-    let link = headers.filter_map(|(_, value)| next_link(value)).next().and_then(|link| call.url.join(&link).ok());
+    let links = answer.headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
+    let link = links.filter_map(next_link).next().and_then(|link| call.url.join(&link).ok());
     Ok(Raw { link: link.map(String::from), body: answer.body })
 }
 

@@ -117,8 +117,7 @@ impl HttpInput {
         }
         self.place.row = end as u64;
         self.place.digest = Some(page.digest.clone());
-        let batch = Batch::inserts(layout.relation.clone(), read.rows)?;
-        Ok((batch.num_rows() > 0).then_some(batch))
+        Ok(read.batch)
     }
 
     fn mark(&self, row: &Json) -> Option<Mark> {

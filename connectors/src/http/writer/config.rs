@@ -115,7 +115,12 @@ impl HttpWriterConfig {
         // Stands for any value.
         service_url(&self.url.replace(['{', '}'], "x"), "url")?;
         self.validate_host()?;
-        check_headers(&self.headers)?;
+        check_headers(&self.headers, self.auth.as_ref())?;
+        if let Some(name) = self.headers.keys().find(|name| name.eq_ignore_ascii_case(&self.idempotency_header)) {
+            return Err(Error::config("`idempotency_header` makes this header")
+                .with_setting(format!("headers.{name}"))
+                .with_hint("remove the header, or write `idempotency_header: \"\"` for none"));
+        }
         self.client.validate(self.auth.as_ref())?;
         if !self.idempotency_header.is_empty() && !is_token(&self.idempotency_header) {
             return Err(Error::config("this is no name of a header")

@@ -304,6 +304,7 @@ fn mistakes_in_settings_are_named() {
         (json!({"url": "https://a/{id}", "batch_rows": 2}), "url"),
         (json!({"body": {"a": ["x {id}"]}, "batch_rows": 2}), "body"),
         (json!({"batch_rows": 10_001}), "batch_rows"),
+        (json!({"headers": {"idempotency-key": "x"}}), "headers.idempotency-key"),
         (json!({"idempotency_header": "a b"}), "idempotency_header"),
         (json!({"idempotency_header": "", "service_honours_key": true}), "service_honours_key"),
         (on("9xx"), "on_status"),

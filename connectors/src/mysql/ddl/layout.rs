@@ -1,6 +1,6 @@
 //! A table's columns while an ALTER TABLE is at work, and the changes that come out of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use aqueduct_model::{Change, Error, ErrorKind, Relation, Result};
@@ -226,6 +226,10 @@ impl Layout {
     /// # Errors
     /// `Schema` when two columns have one name.
     pub fn steps(&self, relation: &Relation) -> Result<Vec<Step>> {
+        let mut names = HashSet::new();
+        if let Some(twice) = self.columns.iter().find(|column| !names.insert(column.field.name().to_lowercase())) {
+            return Err(two_columns(twice.field.name()));
+        }
         let mut steps = Steps { relation, metadata: &self.metadata, steps: Vec::new() };
         let mut key: Vec<String> = relation.key_names().into_iter().map(str::to_owned).collect();
         let stays = |i: usize| self.columns.iter().find(|column| column.origin == Some(i));
@@ -340,6 +344,11 @@ fn set(metadata: &mut HashMap<String, String>, default: &CharsetDefault) {
             metadata.insert(name.to_owned(), value.clone());
         }
     }
+}
+
+fn two_columns(name: &str) -> Error {
+    Error::new(ErrorKind::Schema, format!("a statement in the log gives two columns the name {name}"))
+        .with_hint("no server does that: take a new snapshot of this table")
 }
 
 fn unknown_column(name: &str) -> Error {

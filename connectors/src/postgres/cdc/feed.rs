@@ -9,10 +9,10 @@ use aqueduct_model::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at};
 
 use super::mark::Lsn;
-use super::wire::{Streamed, Wire};
+use super::wire::{Filled, Streamed, Wire};
 use crate::postgres::address::Address;
 
 /// Runs of messages that wait to be taken; a run is what one read of the socket brought.
@@ -32,6 +32,13 @@ const STATUS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(5);
 /// As long as that where the server has no timeout.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
+/// A server sends every change by itself. Where so many reads come within [`REST`], the socket is left to fill for a rest,
+/// and for twice as long when that brought something: waking up for each change costs more than decoding it.
+const READS_BEFORE_REST: u32 = 8;
+const REST: Duration = Duration::from_millis(1);
+const REST_MAX: Duration = Duration::from_millis(8);
+/// A rest that brought so much is followed by another one.
+const WORTH_A_REST_BYTES: usize = 1 << 10;
 
 /// What comes out.
 #[derive(Debug)]
@@ -188,6 +195,7 @@ impl Pump {
         let mut asked = self.orders.borrow().asked;
         let mut waiting: Option<Vec<Fed>> = None;
         let mut heard_at = Instant::now();
+        let mut pace = Pace::new(heard_at);
         loop {
             if waiting.is_none() {
                 waiting = self.cut().await?;
@@ -211,10 +219,10 @@ impl Pump {
                         permit.send(Ok((run, room)));
                     }
                 }
-                filled = timeout_at(heard_at + self.silence, self.wire.fill()), if waiting.is_none() => match filled {
-                    Ok(filled) => {
-                        filled?;
+                filled = timeout_at(heard_at + self.silence, pace.fill(&mut self.wire)), if waiting.is_none() => match filled {
+                    Ok(read) => {
                         heard_at = Instant::now();
+                        pace.has_read(read?, heard_at);
                     }
                     Err(_) => {
                         let silent = format!("the server was silent for {} seconds", self.silence.as_secs());
@@ -272,6 +280,55 @@ impl Pump {
         };
         let _ = timeout(CLOSE_TIMEOUT / 2, drained).await;
         self.wire.terminate().await
+    }
+}
+
+/// How fast reads follow each other.
+#[derive(Debug)]
+struct Pace {
+    /// When the first of `reads` came.
+    since: Instant,
+    reads: u32,
+    /// The last rest, and when the one that is going on is over.
+    rest: Option<Duration>,
+    rest_until: Option<Instant>,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { since: now, reads: 0, rest: None, rest_until: None }
+    }
+
+    /// Reads when the rest is over. May be cancelled.
+    async fn fill(&self, wire: &mut Wire) -> Result<Filled> {
+        if let Some(rest_until) = self.rest_until {
+            wire.rest()?;
+            sleep_until(rest_until).await;
+        }
+        wire.fill().await
+    }
+
+    /// A read has ended now.
+    fn has_read(&mut self, filled: Filled, now: Instant) {
+        self.rest_until = None;
+        if filled.is_full {
+            return;
+        }
+        self.rest = match self.rest {
+            Some(rest) if filled.bytes >= WORTH_A_REST_BYTES => Some((rest * 2).min(REST_MAX)),
+            Some(_) => None,
+            None => self.is_dense(now).then_some(REST),
+        };
+        self.rest_until = self.rest.map(|rest| now + rest);
+    }
+
+    /// Whether this read is one of many.
+    fn is_dense(&mut self, now: Instant) -> bool {
+        if now - self.since >= REST {
+            (self.since, self.reads) = (now, 0);
+        }
+        self.reads += 1;
+        self.reads >= READS_BEFORE_REST
     }
 }
 

@@ -30,6 +30,7 @@ mod settings;
 mod shape;
 mod sight;
 mod slot;
+mod socket;
 mod spool;
 mod system;
 mod table_rows;

@@ -179,8 +179,9 @@ impl TableRows {
                     column.checked(bytes, ColumnBuilder::append_binary)
                 }
             };
-            let field = self.relation.columns().field(place);
-            reasons.extend(refused.map(|reason| format!("column {}: {reason}", field.name())));
+            if let Some(reason) = refused {
+                reasons.push(format!("column {}: {reason}", self.relation.columns().field(place).name()));
+            }
         }
         self.ops.push(op as u8);
         Ok(reasons)

@@ -2,6 +2,8 @@
 //!
 //! PostgreSQL 18 manual, 54.4 "Streaming Replication Protocol". The client library has no replication mode.
 
+use std::io;
+
 use aqueduct_model::{Error, ErrorKind, Result};
 use bytes::{Buf, Bytes, BytesMut};
 use postgres_protocol::message::backend::{ErrorFields, Header, Message};
@@ -11,19 +13,44 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::login;
 use super::mark::Lsn;
+use super::socket::Socket;
 use crate::postgres::address::Address;
 use crate::postgres::error::Refusal;
-use crate::postgres::tls::TlsMode;
+use crate::postgres::tls::{TlsMode, TlsSession};
 
 /// Room for what one read of the socket brings.
 const READ_BYTES: usize = 64 << 10;
+/// New room is made when there is less.
+const READ_BYTES_MIN: usize = READ_BYTES / 4;
 /// Microseconds from 1970 to 2000, where PostgreSQL's clock begins.
 const EPOCH_2000_US: i64 = 946_684_800_000_000;
 
 /// A socket, encrypted or not.
-pub(super) trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Line: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Leaves the socket alone until it is read or written again: what arrives wakes nobody.
+    ///
+    /// # Errors
+    /// Those of the system; then the socket is gone.
+    fn rest(&mut self) -> io::Result<()>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+impl Line for Socket<TcpStream> {
+    fn rest(&mut self) -> io::Result<()> {
+        Socket::rest(self)
+    }
+}
+
+impl Line for Socket<UnixStream> {
+    fn rest(&mut self) -> io::Result<()> {
+        Socket::rest(self)
+    }
+}
+
+impl Line for TlsSession<Socket<TcpStream>> {
+    fn rest(&mut self) -> io::Result<()> {
+        self.line().rest()
+    }
+}
 
 /// See the module.
 pub(super) struct Wire {
@@ -32,6 +59,14 @@ pub(super) struct Wire {
     pub(super) sent: BytesMut,
     /// What the server sends while it streams.
     doing: String,
+}
+
+/// What one read of the socket brought.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled {
+    pub(super) bytes: usize,
+    /// All the room was filled: more may be waiting.
+    pub(super) is_full: bool,
 }
 
 /// What the server sends while it streams.
@@ -67,13 +102,14 @@ impl Wire {
 
     /// The socket, with the hash of the server's certificate where there is one.
     async fn line(address: &Address, doing: &str) -> Result<(Box<dyn Line>, Option<Vec<u8>>)> {
-        let lost = |error: std::io::Error| Error::new(ErrorKind::Unavailable, doing).with_source(error);
+        let lost = |error: io::Error| Error::new(ErrorKind::Unavailable, doing).with_source(error);
         if address.is_local() {
             let path = format!("{}/.s.PGSQL.{}", address.host, address.port);
-            return Ok((Box::new(UnixStream::connect(path).await.map_err(lost)?), None));
+            return Ok((Box::new(Socket::new(UnixStream::connect(path).await.map_err(lost)?)), None));
         }
-        let mut socket = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(lost)?;
+        let socket = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(lost)?;
         socket.set_nodelay(true).map_err(lost)?;
+        let mut socket = Socket::new(socket);
         if address.tls.mode == TlsMode::Disable {
             return Ok((Box::new(socket), None));
         }
@@ -155,15 +191,26 @@ impl Wire {
     }
 
     /// Reads what the socket has; may be cancelled.
-    pub(super) async fn fill(&mut self) -> Result<()> {
-        self.received.reserve(READ_BYTES);
+    pub(super) async fn fill(&mut self) -> Result<Filled> {
+        if self.received.capacity() - self.received.len() < READ_BYTES_MIN {
+            self.received.reserve(READ_BYTES);
+        }
+        let room = self.received.capacity() - self.received.len();
         match self.line.read_buf(&mut self.received).await {
             Ok(0) => {
                 Err(Error::new(ErrorKind::Unavailable, format!("{}: the server closed the connection", self.doing)))
             }
-            Ok(_) => Ok(()),
+            Ok(bytes) => Ok(Filled { bytes, is_full: bytes == room }),
             Err(error) => Err(self.lost(error)),
         }
+    }
+
+    /// Nothing wakes us until the next call.
+    ///
+    /// # Errors
+    /// `Unavailable` when the socket is lost.
+    pub(super) fn rest(&mut self) -> Result<()> {
+        self.line.rest().map_err(|error| self.lost(error))
     }
 
     /// Tells the server how far we are: what was received, and what is durable.
@@ -249,7 +296,7 @@ impl Wire {
         Error::bug(format!("{}: the server sent what the protocol does not have here", self.doing))
     }
 
-    pub(super) fn lost(&self, error: std::io::Error) -> Error {
+    pub(super) fn lost(&self, error: io::Error) -> Error {
         Error::new(ErrorKind::Unavailable, self.doing.clone()).with_source(error)
     }
 }

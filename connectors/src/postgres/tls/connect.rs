@@ -100,6 +100,11 @@ impl<S> TlsSession<S> {
     pub fn end_point(&self) -> Option<&[u8]> {
         self.end_point.as_deref()
     }
+
+    /// What is encrypted.
+    pub fn line(&mut self) -> &mut S {
+        self.stream.get_mut().0
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsSession<S> {

@@ -24,6 +24,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use verifier::{Check, Verifier};
 
+pub(crate) use connect::TlsSession;
+
 /// The value of `sslrootcert` that stands for the certificates that this machine trusts.
 const SYSTEM_ROOTS: &str = "system";
 /// Where Linux distributions keep those, unless `SSL_CERT_FILE` names another place.

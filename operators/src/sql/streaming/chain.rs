@@ -50,7 +50,7 @@ impl Operator for Chain {
         for (i, stage) in self.0.iter_mut().enumerate() {
             let mut context = context.clone();
             context.state_dir = context.state_dir.map(|folder| folder.join(i.to_string()));
-            let state = states.as_mut().map(|states| take(states)).transpose()?;
+            let state = states.as_mut().map(take).transpose()?;
             stage.open(&context, state).await?;
         }
         Ok(())

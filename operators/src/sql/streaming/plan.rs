@@ -187,7 +187,7 @@ impl Reading {
         }
         let edge = self.window.iter().map(|_| EDGES[0].to_owned());
         let key: Vec<String> = self.by.iter().map(|(name, _)| name.clone()).chain(edge).collect();
-        for (i, lacking) in key.iter().enumerate().filter(|(_, name)| !shown.contains(name)) {
+        if let Some((i, lacking)) = key.iter().enumerate().find(|(_, name)| !shown.contains(name)) {
             let written = self.by.get(i).map_or(lacking.clone(), |(_, group)| group.to_string());
             return Err(Error::config(format!("`{written}` makes the group and is not selected"))
                 .with_hint(format!("add it, because it is the key of the result: `select {written} as <name>, …`")));

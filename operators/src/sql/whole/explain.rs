@@ -43,6 +43,7 @@ pub(super) fn failed(error: DataFusionError) -> Error {
             Error::new(ErrorKind::Data, "the query needs more memory than it may take, and could not go on in files")
                 .with_setting("memory")
                 .with_hint("raise `memory: 1GiB`, or let the query take in fewer rows")
+                .with_source(error.strip_backtrace())
         }
         DataFusionError::IoError(_) => {
             Error::new(ErrorKind::Unavailable, "the query cannot write or read its files beside the checkpoint")

@@ -2,7 +2,7 @@
 //! over the rows that were kept.
 //!
 //! * The inputs are bounded and append-only; the planner sees to that by the operator's properties.
-//! * **Bounded.** Memory by a pool; sorts, groups and sort-merge joins write what does not fit into files. A join by hash is
+//! * **Bounded.** Memory in equal shares; sorts, groups and sort-merge joins write what does not fit into files. A join by hash is
 //!   chosen where its smaller side surely fits, and given up for a sort-merge join when it did not.
 //! * **Exact.** Sums and arithmetic of whole numbers and decimals that do not fit their type are errors, never wrapped; one
 //!   partition, so that the same rows in the same order give the same result in the same order.
@@ -16,6 +16,7 @@ mod operator;
 mod query;
 mod run;
 mod session;
+mod shares;
 mod sum;
 mod table;
 #[cfg(test)]

@@ -9,19 +9,22 @@ use aqueduct_model::{Error, Relation, Result};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_planner::DefaultPhysicalPlanner;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use futures::StreamExt;
 
 use super::super::stack::with_room;
 use super::explain::{failed, is_memory, unplanned};
 use super::query::{WholeQuery, text_of};
-use super::session::{Context, session};
+use super::session::{Context, joining_by_order, session};
+use super::shares::Shares;
 use super::table::Kept;
 use crate::spool::View;
 
@@ -50,7 +53,7 @@ impl WholeQuery {
     pub(crate) fn columns(&self, tables: &[Input]) -> Result<SchemaRef> {
         let limits = Limits { memory_bytes: 0, spill: None };
         let (columns, _) = with_room(|| {
-            let session = session(&limits, true)?;
+            let session = session(&limits, Arc::new(Shares::of(limits.memory_bytes)))?;
             let plan = self.plan(tables, &session)?;
             Ok((plain(plan.schema().as_arrow()), plan))
         })?;
@@ -143,15 +146,33 @@ fn start(
     joins_by_hash: bool,
 ) -> Result<(SchemaRef, SendableRecordBatchStream)> {
     let (columns, physical, session) = with_room(|| {
-        let session = session(limits, joins_by_hash)?;
+        let memory = Arc::new(Shares::of(limits.memory_bytes));
+        let session = session(limits, memory.clone())?;
         let plan = query.plan(tables, &session)?;
         let relations: Vec<&Relation> = tables.iter().map(|(relation, _)| relation.as_ref()).collect();
-        let physical = settled(session.query_planner().create_physical_plan(&plan, &session))?;
+        let physical = match joins_by_hash || is_null_aware(&plan)? {
+            true => settled(session.query_planner().create_physical_plan(&plan, &session))?,
+            false => by_order(&plan, &session)?,
+        };
         let physical: Arc<dyn ExecutionPlan> = physical.map_err(|error| unplanned(error, &relations))?;
+        memory.cut_for(physical.as_ref());
         Ok((plain(plan.schema().as_arrow()), physical, session))
     })?;
     let stream = execute_stream(physical, session.task_ctx()).map_err(failed)?;
     Ok((columns, stream))
+}
+
+/// The plan whose joins sort both sides, which can be done in files.
+fn by_order(plan: &LogicalPlan, session: &SessionState) -> Result<Result<Arc<dyn ExecutionPlan>, DataFusionError>> {
+    let first = joining_by_order(session);
+    let planned = settled(first.query_planner().create_physical_plan(plan, &first))?;
+    Ok(planned.and_then(|plan| DefaultPhysicalPlanner::default().optimize_physical_plan(plan, session, |_, _| {})))
+}
+
+/// True for `not in` over a column that may be NULL: only a join by hash knows what that means.
+fn is_null_aware(plan: &LogicalPlan) -> Result<bool> {
+    let found = plan.exists(|node| Ok(matches!(node, LogicalPlan::Join(join) if join.null_aware)));
+    found.map_err(|error| Error::bug("a plan cannot be walked").with_source(error))
 }
 
 /// What a future says that waits for nothing: planning is async only for tables that lie elsewhere.

@@ -8,7 +8,6 @@ use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
@@ -18,13 +17,20 @@ use datafusion::sql::TableReference;
 
 use super::arithmetic::CheckedArithmetic;
 use super::run::Limits;
+use super::shares::Shares;
 use super::sum;
 
 /// What a sort holds back for putting its files together, at most.
 const MERGE_BYTES: usize = 8 << 20;
 
+/// A batch of a query may take this part of its memory, if a row takes a hundred bytes or so: files are put together a
+/// batch of each at a time.
+const BATCHES_IN_MEMORY: usize = 80;
+const ROW_BYTES: usize = 100;
+const BATCH_ROWS: std::ops::RangeInclusive<usize> = 256..=8_192;
+
 /// A session without tables, files or table functions.
-pub(super) fn session(limits: &Limits, joins_by_hash: bool) -> Result<SessionState> {
+pub(super) fn session(limits: &Limits, memory: Arc<Shares>) -> Result<SessionState> {
     // One partition: the same rows give the same result in the same order.
     let mut config = SessionConfig::new().with_create_default_catalog_and_schema(false).with_target_partitions(1);
     let options = config.options_mut();
@@ -32,14 +38,15 @@ pub(super) fn session(limits: &Limits, joins_by_hash: bool) -> Result<SessionSta
     options.sql_parser.enable_ident_normalization = false;
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
-    options.optimizer.prefer_hash_join = joins_by_hash;
     options.execution.sort_spill_reservation_bytes = MERGE_BYTES.min(limits.memory_bytes / 8);
+    let rows = limits.memory_bytes / (BATCHES_IN_MEMORY * ROW_BYTES);
+    options.execution.batch_size = rows.clamp(*BATCH_ROWS.start(), *BATCH_ROWS.end());
     let disk = match &limits.spill {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
         None => DiskManagerMode::Disabled,
     };
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+        .with_memory_pool(memory)
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
         .build_arc()
         .map_err(|error| Error::bug("a query cannot be given memory").with_source(error))?;
@@ -56,6 +63,23 @@ pub(super) fn session(limits: &Limits, joins_by_hash: bool) -> Result<SessionSta
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_expr_planners(planners)
         .build())
+}
+
+/// A session that plans joins by order, and optimizes nothing: that is for the session that it is made of.
+///
+/// DataFusion joins by hash wherever there is one partition only. So this one says two, and keeps everything else from
+/// being cut into partitions.
+pub(super) fn joining_by_order(session: &SessionState) -> SessionState {
+    let mut config = session.config().clone().with_target_partitions(2);
+    let options = config.options_mut();
+    options.optimizer.prefer_hash_join = false;
+    options.optimizer.repartition_joins = true;
+    options.optimizer.repartition_aggregations = false;
+    options.optimizer.repartition_windows = false;
+    SessionStateBuilder::new_from_existing(session.clone())
+        .with_config(config)
+        .with_physical_optimizer_rules(Vec::new())
+        .build()
 }
 
 /// What the planner may ask for.

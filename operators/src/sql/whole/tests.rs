@@ -276,7 +276,10 @@ fn five_times_the_memory_is_sorted_joined_and_grouped_in_files() {
     let bytes: usize = batches.iter().map(|(_, batch)| batch.memory_bytes()).sum();
     assert!(bytes > 5 * (8 << 20), "{bytes}");
     let config = |text: &str| json!({ "query": text, "memory": "8MiB" });
-    let run = |text: &str| run_with_crashes(ENTRY, &config(text), &batches, &[], Some(folder.path())).unwrap();
+    let run = |text: &str| {
+        let ran = run_with_crashes(ENTRY, &config(text), &batches, &[], Some(folder.path()));
+        ran.unwrap_or_else(|error| panic!("{text}: {}", error.chain()))
+    };
     let out = run("select * from t order by s desc, id");
     let ids: Vec<Option<i64>> = out.port(0).iter().flat_map(|batch| crate::tests::numbers(batch, "n")).collect();
     assert_eq!(ids.len() as i64, rows);

@@ -1,6 +1,6 @@
 //! ALTER TABLE and the index statements.
 
-use super::{Known, mysql};
+use super::{ApplySettings, Known, Statement, ZeroDates, apply, mysql, parse};
 
 /// Runs statements on `t (id int primary key, a int, b varchar(5), c int)`.
 fn altered(statements: &str) -> (Vec<String>, String) {
@@ -80,6 +80,20 @@ fn names_of_columns_swap() {
         let (done, shape) = altered(sql);
         assert_eq!(done, ["rename a>c_renamed t", "rename c>a t", "rename c_renamed>c t"], "{sql}");
         assert_eq!(shape, "id int!, c int, b varchar(5)/latin1, a int [id]", "{sql}");
+    }
+}
+
+#[test]
+fn two_columns_cannot_get_one_name() {
+    let mut known = Known::default();
+    known.run(mysql(), "CREATE TABLE t (id int primary key, a int, b varchar(5), c int)");
+    for sql in
+        ["ALTER TABLE t RENAME COLUMN a TO x, RENAME COLUMN c TO X", "ALTER TABLE t CHANGE a x int, CHANGE c x int"]
+    {
+        let Statement::Tables(ddl) = parse(sql, "d", mysql()) else { panic!("no DDL of tables: {sql}") };
+        let settings = ApplySettings { dialect: mysql(), zero_dates: ZeroDates::Null, statement: sql };
+        let refused = apply(&ddl, &known, &settings).expect_err(sql);
+        assert!(refused.to_string().contains("gives two columns the name"), "{refused}");
     }
 }
 

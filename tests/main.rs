@@ -12,6 +12,7 @@ mod flow_definitions;
 mod flow_tests;
 mod graphs;
 mod harness;
+mod http_services;
 mod nexmark;
 mod operation;
 mod plugin_catalogue;

@@ -66,6 +66,11 @@ impl Plan {
     pub fn source_dir(&self, task: &str) -> PathBuf {
         self.state_dir.join("sources").join(task)
     }
+
+    /// Where a sink keeps what belongs to its checkpoint.
+    pub fn sink_dir(&self, task: &str) -> PathBuf {
+        self.state_dir.join("sinks").join(task)
+    }
 }
 
 /// A flow that is run when something happens to another one.

@@ -215,7 +215,8 @@ fn build(
         PluginKind::Sink => {
             let sink = around.factory.sink(task).map_err(named)?;
             let inbox = Inbox::new(receivers, cancel);
-            let context = SinkContext { flow, task: id };
+            let context =
+                SinkContext { flow, task: id, state_dir: around.leaves_trace.then(|| plan.sink_dir(&task.id)) };
             let meter = ContentMeter::new(plan.checkpoint.receipts);
             let discard = None;
             let task = SinkTask { context, sink, commands, events, inbox, bad_rows, progress, discard, meter };

@@ -6,6 +6,7 @@ use aqueduct_test_servers::{Database, Kind, shared};
 
 use crate::harness::captured::LIMIT;
 use crate::harness::daemon::Daemon;
+use crate::harness::service::{ORDERS, PAGES, Service};
 use crate::harness::texts::lite;
 use crate::harness::{Work, eventually};
 
@@ -177,6 +178,24 @@ fn for_each_table() {
     assert!(shown.contains("nothing") && shown.contains("failed"), "{shown}");
     let rows = |sql: &str| lite(&work.file("copy.db"), sql).expect("the copy");
     assert_eq!((rows("SELECT * FROM orders").len(), rows("SELECT * FROM customers").len()), (1, 1));
+}
+
+#[test]
+fn while_paging_api() {
+    let service = Service::start();
+    let work = whole_example("while_paging_api");
+    let url = format!("service={}", service.url());
+    work.aqueduct(&["run", "flow.yaml", "--state", "state", "--progress", "none", "--param", &url]).ok();
+    let texts = |sql: &str| {
+        let rows = lite(&work.file("copy.db"), sql).expect("the copy");
+        rows.into_iter().flatten().flatten().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        texts("SELECT count(*), min(id), max(id) FROM orders"),
+        format!("{} 1 {}", PAGES * ORDERS, PAGES * ORDERS)
+    );
+    assert_eq!(texts("SELECT count(*), max(number) FROM pages"), format!("{PAGES} {PAGES}"));
+    assert!(service.requests().iter().all(|request| !request.contains(&format!("page={}", PAGES + 1))));
 }
 
 #[test]

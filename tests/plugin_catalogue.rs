@@ -3,6 +3,7 @@
 use aqueduct_test_servers::{Kind, shared};
 
 use crate::harness::Work;
+use crate::harness::service::Service;
 
 #[test]
 fn every_setting_of_every_plugin_is_described() {
@@ -59,7 +60,8 @@ fn every_example_plans_and_runs() {
     work.write("one_page.yaml", ONE_PAGE);
     let (mysql, postgres) = (shared(Kind::MySql8).database(), shared(Kind::Postgres15).database());
     let (mysql, postgres) = (mysql.url("cdc"), postgres.url("cdc"));
-    let servers = [("MYSQL_URL", mysql.as_str()), ("POSTGRES_URL", postgres.as_str())];
+    let http = Service::start().url();
+    let servers = [("MYSQL_URL", mysql.as_str()), ("POSTGRES_URL", postgres.as_str()), ("HTTP_URL", http.as_str())];
     for entry in catalogue.entries().iter().rev() {
         let file = format!("{}.yaml", entry.name);
         work.write(&file, entry.example);

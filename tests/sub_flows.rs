@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::harness::daemon::{Daemon, log_of};
-use crate::harness::{Random, Work};
+use crate::harness::{Random, Work, eventually};
 
 const KILLS: u64 = 50;
 const LIMIT: Duration = Duration::from_secs(300);
@@ -249,4 +249,89 @@ tasks:
     work.aqueduct(&run).ok();
     assert_eq!(number(&work.file("told.db"), "SELECT count(*) FROM told"), Some(5));
     assert_eq!(number(&work.file("rows.db"), "SELECT count(*) FROM rows"), Some(1));
+}
+
+#[test]
+fn a_hook_may_be_a_list_of_tasks_that_gets_the_event_as_a_row() {
+    let work = Work::with_flow(
+        "flow: flow
+restart: { max: 0 }
+before:
+  - { id: items, plugin: For, config: { items: [1, 2], column: n } }
+  - { id: seeds, plugin: SQLiteOutput, from: items, config: { path: a.db, table: seeds } }
+on_error:
+  - { id: what, plugin: SQL, from: event, config: { query: \"select task, kind, length(error) > 0 as said from event\" } }
+  - { id: tell, plugin: SQLiteOutput, from: what, config: { path: told.db, table: told } }
+tasks:
+  - { id: read, plugin: SQLiteInput, config: { path: a.db, table: \"${params.table}\" } }
+  - { id: store, plugin: SQLiteOutput, from: read, config: { path: rows.db, table: rows } }
+params: { table: nothing }
+",
+    );
+    let run = ["run", "flow.yaml", "--state", "state", "--progress", "none"];
+    assert_ne!(work.aqueduct(&run).code, Some(0), "there is no such table");
+    assert_eq!(texts(&work.file("told.db"), "SELECT task || ' ' || kind || ' ' || said FROM told"), ["read config 1"]);
+    work.aqueduct(&[&run[..], &["-p", "table=seeds"]].concat()).ok();
+    assert_eq!(number(&work.file("rows.db"), "SELECT count(*) FROM rows"), Some(2), "seeded once");
+}
+
+#[test]
+fn one_run_is_paused_resumed_and_cancelled_while_the_others_go_on() {
+    let work = Work::with_flow(
+        "flow: flow
+checkpoint: { interval: 50ms }
+tasks:
+  - { id: shops, plugin: For, config: { items: [north, south, west], column: shop } }
+  - { id: load, plugin: SubFlow, from: shops, config: { flow: one.yaml, parallel: 3, on_error: continue } }
+  - { id: ends, plugin: SQLiteOutput, from: load.runs, config: { path: ends.db, table: ends } }
+",
+    );
+    work.write(
+        "one.yaml",
+        "flow: one
+params: { shop: { type: string, required: true } }
+checkpoint: { interval: 50ms }
+tasks:
+  - { id: read, plugin: FakerInput, config: { dataset: orders, rows: 600, rate: 100 } }
+  - { id: store, plugin: SQLiteOutput, from: read, config: { path: \"${params.shop}.db\" } }
+",
+    );
+    let daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+    let run = |number: usize, state: &str| {
+        let status = daemon.status()?;
+        let run = status["runs"]
+            .as_array()?
+            .iter()
+            .find(|run| run["name"].as_str().is_some_and(|name| name.starts_with(&format!("load/{number:012}-"))))?;
+        (run["state"] == state).then(|| run["name"].as_str().expect("a name").to_owned())
+    };
+    let steer = |word: &str, name: &str| {
+        let done = work.aqueduct(&[word, "flow.yaml", "--state", "state", "--run", name]).ok();
+        done.stdout.trim().to_owned()
+    };
+    eventually("three runs", LIMIT, || (0..3).all(|number| run(number, "running").is_some()));
+    let name = |number| run(number, "running").expect("it runs");
+    let (north, south) = (name(0), name(1));
+    assert_eq!(steer("pause", &north), format!("{north}: paused"));
+    assert_eq!(steer("stop", &south), format!("{south}: ended"));
+    let unknown = work.aqueduct(&["pause", "flow.yaml", "--state", "state", "--run", "load/nothing"]);
+    assert_eq!(unknown.code, Some(2), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("load/nothing") && unknown.stderr.contains("status"), "{}", unknown.stderr);
+    // The third one ends by itself, and the paused one still waits.
+    eventually("the third run", LIMIT, || run(2, "running").is_none());
+    assert!(run(0, "paused").is_some());
+    let shown = work.aqueduct(&["status", "flow.yaml", "--state", "state"]).ok();
+    assert!(shown.stdout.contains(&north), "{}", shown.stdout);
+    assert_ne!(steer("resume", &north), format!("{north}: paused"));
+    let mut daemon = daemon;
+    assert_eq!(daemon.wait(), Some(0), "{}", log_of(work.path()));
+    let said = "SELECT shop || ' ' || _status || ' ' || coalesce(_error, '') FROM ends ORDER BY shop";
+    let said = texts(&work.file("ends.db"), said);
+    assert_eq!(said[0].trim(), "north ok");
+    assert!(said[1].starts_with("south failed the run was cancelled"), "{said:?}");
+    assert_eq!(said[2].trim(), "west ok");
+    for shop in ["north", "west"] {
+        assert_eq!(number(&work.file(&format!("{shop}.db")), "SELECT count(*) FROM orders"), Some(600));
+    }
+    assert!(number(&work.file("south.db"), "SELECT count(*) FROM orders").is_none_or(|rows| rows < 600));
 }

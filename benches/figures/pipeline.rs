@@ -74,6 +74,7 @@ fn task(
     input: Option<usize>,
 ) -> PlannedTask {
     PlannedTask {
+        turn: 0,
         id: id.to_owned(),
         entry,
         config,

@@ -15,6 +15,8 @@ mod csv;
 mod duckdb;
 #[cfg(feature = "faker")]
 mod faker;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres", feature = "sqlite"))]
@@ -54,6 +56,10 @@ pub const ENTRIES: &[PluginEntry] = &[
     faker::ENTRY,
     #[cfg(feature = "csv")]
     csv::OUTPUT,
+    #[cfg(feature = "http")]
+    http::INPUT,
+    #[cfg(feature = "http")]
+    http::WRITER,
     #[cfg(feature = "json")]
     json::INPUT,
     #[cfg(any(feature = "duckdb", feature = "mysql", feature = "postgres", feature = "sqlite"))]

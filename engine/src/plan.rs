@@ -1,7 +1,7 @@
 //! What the planner hands to the runtime: a flow that was checked and can be built without surprises.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aqueduct_model::{BadRowPolicy, Delivery, PluginEntry, PluginKind, Properties};
@@ -37,6 +37,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Says which file it was read from, with the flows in it.
+    pub(crate) fn is_from(&mut self, file: &Path) {
+        self.file = file.to_owned();
+        for hook in &mut self.hooks {
+            if let HookFlow::Planned(plan) = &mut hook.flow {
+                plan.is_from(file);
+            }
+        }
+    }
+
     /// Where an operator keeps state that is too large for a checkpoint.
     pub fn operator_dir(&self, task: &str) -> PathBuf {
         self.state_dir.join("operators").join(task)
@@ -44,24 +54,53 @@ impl Plan {
 
     /// Where the flows that a task runs have their folders.
     pub fn runs_dir(&self, task: &str) -> PathBuf {
-        self.state_dir.join("runs").join(task)
+        self.runs_root().join(task)
+    }
+
+    /// Where the runs of all tasks are.
+    pub fn runs_root(&self) -> PathBuf {
+        self.state_dir.join("runs")
     }
 
     /// Where a source keeps what belongs to its checkpoint.
     pub fn source_dir(&self, task: &str) -> PathBuf {
         self.state_dir.join("sources").join(task)
     }
+
+    /// Where a sink keeps what belongs to its checkpoint.
+    pub fn sink_dir(&self, task: &str) -> PathBuf {
+        self.state_dir.join("sinks").join(task)
+    }
 }
 
 /// A flow that is run when something happens to another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Hook {
     /// The task that it belongs to, if not to the flow.
     pub task: Option<String>,
     /// When.
     pub event: HookEvent,
-    /// The flow's file, relative to that of the flow that it belongs to.
-    pub flow: PathBuf,
+    /// What is run.
+    pub flow: HookFlow,
+}
+
+/// What a hook runs.
+#[derive(Debug, Clone)]
+pub enum HookFlow {
+    /// The flow of a file, relative to that of the flow that it belongs to.
+    File(PathBuf),
+    /// A flow that stands in the other one's file.
+    Planned(Box<Plan>),
+}
+
+impl HookFlow {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Planned(plan) => plan.flow.clone(),
+        }
+    }
 }
 
 /// What happens.
@@ -107,6 +146,8 @@ pub struct PlannedTask {
     pub inputs: Vec<PlannedEdge>,
     /// The relations an operator is limited to, as patterns; empty: all. Other relations pass through.
     pub tables: Vec<String>,
+    /// Its pipeline's place in the order in which they run; 0 where all run side by side.
+    pub turn: usize,
     /// What to do with rows that the task cannot handle.
     pub on_bad_row: BadRowPolicy,
     /// More bad rows than this in one epoch fail the flow.

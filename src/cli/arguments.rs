@@ -64,6 +64,16 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// A running flow, or one of the flows that it runs.
+#[derive(Debug, Args)]
+pub(super) struct SteerArguments {
+    #[command(flatten)]
+    pub(super) flow: FlowArguments,
+    /// One of the runs that `status` shows.
+    #[arg(long, value_name = "NAME")]
+    pub(super) run: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Runs a flow until it has finished or is stopped. SIGTERM or Ctrl-C drains; a second one ends it at once.
@@ -122,21 +132,12 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Drains a running flow to an epoch and lets go of its connections.
-    Pause {
-        #[command(flatten)]
-        flow: FlowArguments,
-    },
+    /// Drains a running flow, or one of its runs, to an epoch and lets go of its connections.
+    Pause(SteerArguments),
     /// Goes on after a pause.
-    Resume {
-        #[command(flatten)]
-        flow: FlowArguments,
-    },
-    /// Drains a running flow and ends it.
-    Stop {
-        #[command(flatten)]
-        flow: FlowArguments,
-    },
+    Resume(SteerArguments),
+    /// Drains a running flow and ends it; with --run, cancels one of its runs.
+    Stop(SteerArguments),
     /// Lets a table go on that waits for a person: its schema changed and the source says `schema_change: ask`, or it could
     /// not be read. Without a name: lists the tables that wait.
     Approve {

@@ -1,18 +1,54 @@
 //! `status`, `pause`, `resume`, `stop`: a word with the running daemon.
 
-use aqueduct_engine::control::{Request, request};
+use aqueduct_engine::control::{Request, Steer, request};
 use serde_json::Value;
 
-use super::arguments::FlowArguments;
+use super::arguments::{FlowArguments, SteerArguments};
 use super::exit::{Exit, Failure};
 use super::log::Log;
 use super::plan::load;
 
-/// Asks the daemon and prints the state it is in afterwards.
-pub(super) fn ask(flow: &FlowArguments, what: Request, log: &Log) -> Result<Exit, Failure> {
-    let planned = load(flow, log)?;
+/// What a flow, or one of its runs, is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Word {
+    Pause,
+    Resume,
+    Stop,
+}
+
+impl Word {
+    fn to_flow(self) -> Request {
+        match self {
+            Self::Pause => Request::Pause,
+            Self::Resume => Request::Resume,
+            Self::Stop => Request::Stop,
+        }
+    }
+
+    fn to_run(self, name: String) -> Request {
+        let what = match self {
+            Self::Pause => Steer::Pause,
+            Self::Resume => Steer::Resume,
+            Self::Stop => Steer::Cancel,
+        };
+        Request::Run { name, what }
+    }
+}
+
+/// Asks the daemon and prints the state that the flow, or its run, is in afterwards.
+pub(super) fn ask(steered: SteerArguments, word: Word, log: &Log) -> Result<Exit, Failure> {
+    let planned = load(&steered.flow, log)?;
+    let what = steered.run.clone().map_or_else(|| word.to_flow(), |name| word.to_run(name));
     let status = request(&planned.plan.state_dir, what)?;
-    println!("{}: {}", planned.plan.flow, status["state"].as_str().unwrap_or("unknown"));
+    let state = |of: &Value| of["state"].as_str().unwrap_or("unknown").to_owned();
+    match steered.run {
+        None => println!("{}: {}", planned.plan.flow, state(&status)),
+        Some(name) => {
+            let mut runs = status["runs"].as_array().into_iter().flatten();
+            let run = runs.find(|run| run["name"] == name.as_str());
+            println!("{name}: {}", run.map_or_else(|| "ended".to_owned(), state));
+        }
+    }
     Ok(Exit::Ok)
 }
 
@@ -47,6 +83,13 @@ pub(super) fn status(flow: &FlowArguments, json: bool, log: &Log) -> Result<Exit
             task["bad_rows"],
             task["lag_ms"]
         );
+    }
+    let runs: Vec<&Value> = status["runs"].as_array().into_iter().flatten().collect();
+    if !runs.is_empty() {
+        println!("{:<58} {:<10} {:>14}", "run", "state", "rows");
+    }
+    for run in runs {
+        println!("{:<58} {:<10} {:>14}", text(&run["name"]), text(&run["state"]), run["rows"]);
     }
     Ok(Exit::Ok)
 }

@@ -39,7 +39,7 @@ fn examine(host: &Host, plan: &Plan, task: &PlannedTask) -> Vec<Finding> {
         Build::Source { build, .. } => host.wait_on(async { open_source(plan, task, build(&task.config)?).await }),
         Build::Sink { build, .. } => host.wait_on(async {
             let mut sink = build(&task.config)?;
-            let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone() };
+            let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone(), state_dir: None };
             let opened = sink.open(&context).await.map(drop);
             opened.and(sink.close().await)
         }),

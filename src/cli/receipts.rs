@@ -99,7 +99,7 @@ fn targets(plan: &Plan) -> Result<(TargetState, Vec<(String, String)>)> {
 async fn recorded(plan: &Plan, task: &PlannedTask) -> Result<Option<Recorded>> {
     let Build::Sink { build, .. } = task.entry.build else { return Ok(None) };
     let mut sink = build(&task.config)?;
-    let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone() };
+    let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone(), state_dir: None };
     let opened = sink.open(&context).await;
     let closed = sink.close().await;
     opened.and_then(|recorded| closed.map(|()| recorded))

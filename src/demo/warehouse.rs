@@ -16,7 +16,7 @@ pub(super) async fn sample(warehouse: &Path, table: &str, columns: &[&str], rows
     };
     let settings = json!({ "path": warehouse });
     let mut target = inspect(&settings).ok_or_else(|| Error::bug("DuckDBOutput cannot be read back"))??;
-    let context = SinkContext { flow: super::story::FLOW.to_owned(), task: "warehouse".to_owned() };
+    let context = SinkContext { flow: super::story::FLOW.to_owned(), task: "warehouse".to_owned(), state_dir: None };
     target.open(&context).await?;
     target.start(&RelationName::table(table)).await?;
     let Some(batch) = target.next().await? else { return Ok(String::new()) };

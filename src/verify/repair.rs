@@ -100,7 +100,7 @@ fn batch(relation: &Arc<Relation>, tables: &Tables, op: Op) -> Result<Option<Bat
 async fn write(plan: &Plan, task: &PlannedTask, token: Token, cut: Cut, batches: Vec<Batch>) -> Result<()> {
     let Build::Sink { build, .. } = task.entry.build else { return Err(Error::bug("not a sink")) };
     let mut sink = build(&task.config)?;
-    let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone() };
+    let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone(), state_dir: None };
     sink.open(&context).await?;
     // The same cut: a crash before the rows are written leaves the target where it was.
     sink.claim(&Claim { token, cut: cut.clone() }).await?;

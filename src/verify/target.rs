@@ -21,7 +21,7 @@ impl Target {
         let Build::Sink { inspect, .. } = task.entry.build else { return Ok(None) };
         let Some(inspect) = inspect(&task.config) else { return Ok(None) };
         let mut inspect = inspect?;
-        let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone() };
+        let context = SinkContext { flow: plan.flow.clone(), task: task.id.clone(), state_dir: None };
         let View { cut, tables } = inspect.open(&context).await.map_err(|error| error.with_task(&task.id))?;
         let cut = match cut {
             Some(cut) => cut,

@@ -3,6 +3,7 @@
 pub mod bank;
 pub mod captured;
 pub mod daemon;
+pub mod service;
 pub mod texts;
 pub mod writer;
 

@@ -52,8 +52,7 @@ pub const QUERIES: &[Query] = &[
   - { id: bids, plugin: SQL, from: events, config: { query: \"select auction, date_time from bid\", others: drop } }
   - { id: timed, plugin: Watermark, from: bids, config: { time: date_time, out_of_order: 50ms } }
   - { id: counted, plugin: Window, from: timed, config: { time: date_time, hop: { size: 10s, slide: 2s }, by: [auction], totals: { bids: count(*) } } }
-  - { id: most, plugin: Group, from: counted, config: { by: [window_start], totals: { most: max(bids) } } }
-  - { id: out, plugin: Join, from: [counted, most], config: { mode: changelog, on: [window_start, { bids: most }], select: [window_start, auction, bids] } }",
+  - { id: out, plugin: Sort, from: counted, config: { until: window_end, by: [bids desc], limit: 1, ties: true } }",
         duckdb: "WITH hops AS (SELECT auction, (epoch_us(date_time) // 2000000 - k) * 2000000 AS start FROM bid, range(5) AS r(k)),
               counts AS (SELECT start, auction, count(*) AS bids FROM hops GROUP BY start, auction)
          SELECT start, auction, bids FROM counts QUALIFY bids = max(bids) OVER (PARTITION BY start)",
@@ -63,10 +62,9 @@ pub const QUERIES: &[Query] = &[
         name: "q7",
         tables: &["bid"],
         tasks: "
-  - { id: bids, plugin: SQL, from: events, config: { query: \"select auction, bidder, price, date_time from bid\", others: drop } }
+  - { id: bids, plugin: SQL, from: events, config: { query: \"select auction, bidder, price, date_time, date_bin(interval '10 seconds', date_time) as window_start from bid\", others: drop } }
   - { id: timed, plugin: Watermark, from: bids, config: { time: date_time, out_of_order: 50ms } }
-  - { id: highest, plugin: Window, from: timed, config: { time: date_time, tumble: 10s, totals: { highest: max(price) } } }
-  - { id: out, plugin: Join, from: [timed, highest], config: { mode: changelog, on: [{ price: highest }], where: date_time >= window_start and date_time < window_end, select: [auction, bidder, price, date_time, window_start] } }",
+  - { id: out, plugin: Sort, from: timed, config: { until: \"window_start + interval '10 seconds'\", by: [price desc], limit: 1, ties: true } }",
         duckdb: "SELECT auction, bidder, price, date_time FROM bid
          QUALIFY price = max(price) OVER (PARTITION BY epoch_us(date_time) // 10000000)",
         least: WINDOWED,

@@ -1,7 +1,7 @@
 //! JSON lines: `JSONInput` reads files with one object per line.
 //!
 //! Reading is that of [`text_files`](crate::text_files); what is JSON of it is here: [`syntax`] walks over values and
-//! checks them, [`scan`] turns a line into cells, one per wanted path, without copying what needs no unescaping,
+//! checks them (answers of HTTP services, too), [`scan`] turns a line into cells, one per wanted path, without copying what needs no unescaping,
 //! [`tables`] knows which columns a table has and which lines are its rows.
 //!
 //! Numbers are never read as doubles on the way to another type: a cell keeps the text of the file. What is no JSON is
@@ -20,6 +20,9 @@ mod template;
 mod tests;
 
 use aqueduct_model::{PluginEntry, Properties, Result, Source, SourcePlugin, source};
+
+#[cfg(feature = "http")]
+pub(crate) use self::syntax::{DEPTH_MAX, Fault, Quoted, Walk, unescape};
 
 use self::config::JsonInputConfig;
 use self::tables::JsonTables;

@@ -1,37 +1,37 @@
 //! JSON as RFC 8259 has it: walks over values, checking them, without building anything.
 
 /// Deepest nesting of objects and arrays that is walked into.
-const DEPTH_MAX: usize = 128;
+pub(crate) const DEPTH_MAX: usize = 128;
 
 /// Why a text is no JSON.
-pub(super) type Fault = &'static str;
+pub(crate) type Fault = &'static str;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// A string between its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Quoted {
+pub(crate) struct Quoted {
     /// The first byte behind the opening quote.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// The closing quote.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     /// It holds escapes.
-    pub(super) is_escaped: bool,
+    pub(crate) is_escaped: bool,
 }
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     /// The text, which ends where the value must end.
-    pub(super) text: &'a [u8],
+    pub(crate) text: &'a [u8],
     /// The next byte.
-    pub(super) at: usize,
+    pub(crate) at: usize,
 }
 
 impl Walk<'_> {
     /// The next byte that is no white space, which it stops at.
-    pub(super) fn next(&mut self) -> Option<u8> {
+    pub(crate) fn next(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.get(self.at)?;
             if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
@@ -45,7 +45,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// `fault` when something else stands there.
-    pub(super) fn take(&mut self, wanted: u8, fault: Fault) -> Result<(), Fault> {
+    pub(crate) fn take(&mut self, wanted: u8, fault: Fault) -> Result<(), Fault> {
         if self.next() != Some(wanted) {
             return Err(fault);
         }
@@ -57,7 +57,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// When it is none.
-    pub(super) fn string(&mut self) -> Result<Quoted, Fault> {
+    pub(crate) fn string(&mut self) -> Result<Quoted, Fault> {
         let start = self.at + 1;
         let mut is_escaped = false;
         let mut at = start;
@@ -82,7 +82,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// When it is none.
-    pub(super) fn value(&mut self, depth: usize) -> Result<(), Fault> {
+    pub(crate) fn value(&mut self, depth: usize) -> Result<(), Fault> {
         match self.next() {
             Some(b'"') => {
                 let string = self.string()?;
@@ -124,7 +124,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn key(&mut self) -> Result<Quoted, Fault> {
+    pub(crate) fn key(&mut self) -> Result<Quoted, Fault> {
         if self.next() != Some(b'"') {
             return Err("a field has no name in quotes");
         }
@@ -140,7 +140,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// When it is neither.
-    pub(super) fn ends(&mut self, close: u8) -> Result<bool, Fault> {
+    pub(crate) fn ends(&mut self, close: u8) -> Result<bool, Fault> {
         match self.next() {
             Some(b',') => {
                 self.at += 1;
@@ -226,7 +226,7 @@ fn special(text: &[u8], mut at: usize) -> usize {
 ///
 /// # Errors
 /// When an escape is none; what was added then means nothing.
-pub(super) fn unescape(text: &[u8], to: &mut Vec<u8>) -> Result<(), Fault> {
+pub(crate) fn unescape(text: &[u8], to: &mut Vec<u8>) -> Result<(), Fault> {
     let mut at = 0;
     while let Some(length) = memchr::memchr(b'\\', &text[at..]) {
         to.extend_from_slice(&text[at..at + length]);

@@ -24,7 +24,7 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn context() -> SinkContext {
-    SinkContext { flow: "conformance".into(), task: "sink".into() }
+    SinkContext { flow: "conformance".into(), task: "sink".into(), state_dir: None }
 }
 
 /// One line per row, in the form that the suite compares.
@@ -275,7 +275,10 @@ fn refuses_folders_of_others() {
         drop(start().await.unwrap());
 
         let mut other = lines_sink(&root, Mode::Append, 9);
-        let error = other.open(&SinkContext { flow: "another".into(), task: "sink".into() }).await.unwrap_err();
+        let error = other
+            .open(&SinkContext { flow: "another".into(), task: "sink".into(), state_dir: None })
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("flow conformance"), "{error}");
 

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     LostPosition,
     /// The checkpoint folder, its lock or a fencing token forbids going on.
     State,
+    /// A person ended it.
+    Cancelled,
     /// An invariant of ours does not hold.
     Bug,
 }
@@ -61,6 +63,7 @@ impl ErrorKind {
         Self::Data,
         Self::LostPosition,
         Self::State,
+        Self::Cancelled,
         Self::Bug,
     ];
 
@@ -81,6 +84,7 @@ impl ErrorKind {
             Self::Data => "data",
             Self::LostPosition => "lost_position",
             Self::State => "state",
+            Self::Cancelled => "cancelled",
             Self::Bug => "bug",
         }
     }

@@ -1,5 +1,7 @@
 //! What writes.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,9 @@ pub struct SinkContext {
     pub flow: String,
     /// The task's id.
     pub task: String,
+    /// A folder that belongs to this task alone and lives and dies with the flow's checkpoint; not created yet. `None`
+    /// where nothing is going to be written.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// What a sink finds of an earlier run in the target itself.

@@ -13,7 +13,7 @@ use super::socket_path::SocketPath;
 /// Asks the daemon that runs in this state folder; blocks until it answers. Returns the flow's status as JSON.
 ///
 /// # Errors
-/// `Unavailable` when no daemon runs there.
+/// `Unavailable` when no daemon runs there, `Config` when it refuses.
 pub fn request(state_dir: &Path, request: Request) -> Result<Value> {
     let unavailable = |error: std::io::Error| {
         Error::new(ErrorKind::Unavailable, format!("no daemon answers in {}", state_dir.display()))
@@ -30,5 +30,11 @@ pub fn request(state_dir: &Path, request: Request) -> Result<Value> {
         Ok(reply)
     };
     let reply = ask().map_err(unavailable)?;
-    serde_json::from_str(&reply).map_err(|error| Error::bug("the daemon's answer is not JSON").with_source(error))
+    let reply: Value = serde_json::from_str(&reply)
+        .map_err(|error| Error::bug("the daemon's answer is not JSON").with_source(error))?;
+    let text = |key: &str| reply[key].as_str().map(str::to_owned);
+    match text("error") {
+        Some(refused) => Err(Error::config(refused).with_hint(text("hint").unwrap_or_default())),
+        None => Ok(reply),
+    }
 }

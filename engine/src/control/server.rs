@@ -56,23 +56,28 @@ impl ControlServer {
     }
 }
 
+async fn carry_out(request: Request, flow: &FlowHandle) -> Result<()> {
+    match request {
+        Request::Status => {}
+        Request::Pause => drop(flow.pause().await),
+        Request::Resume => flow.resume().await,
+        Request::Stop => flow.stop().await,
+        Request::Run { name, what } => flow.steer_run(&name, what).await?,
+    }
+    Ok(())
+}
+
 async fn answer(stream: UnixStream, flow: &FlowHandle) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
-    let reply = match serde_json::from_str(&line) {
-        Ok(request) => {
-            match request {
-                Request::Status => {}
-                Request::Pause => {
-                    flow.pause().await;
-                }
-                Request::Resume => flow.resume().await,
-                Request::Stop => flow.stop().await,
-            }
-            serde_json::to_vec(&flow.status())
-        }
-        Err(error) => serde_json::to_vec(&serde_json::json!({ "error": format!("not a request: {error}") })),
+    let done = match serde_json::from_str(&line) {
+        Ok(request) => carry_out(request, flow).await,
+        Err(error) => Err(Error::bug(format!("not a request: {error}"))),
+    };
+    let reply = match done {
+        Ok(()) => serde_json::to_vec(&flow.status()),
+        Err(error) => serde_json::to_vec(&serde_json::json!({ "error": error.chain(), "hint": error.hint() })),
     };
     let mut reply = reply.map_err(std::io::Error::other)?;
     reply.push(b'\n');

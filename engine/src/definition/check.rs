@@ -91,6 +91,7 @@ impl Checker<'_, '_> {
             (Kind::Flag, Value::Bool(_)) | (Kind::Config, Value::Map(_)) => {}
             (Kind::Section(keys), Value::Map(_)) => self.section(node, keys, &format!("`{path}`"), &format!("{path}.")),
             (Kind::Tasks(keys), Value::List(tasks)) => self.tasks(node, tasks, keys),
+            (Kind::Hook, Value::List(tasks)) => self.tasks(node, tasks, keys::HOOK_TASK),
             (Kind::Texts, Value::List(items)) => items.iter().for_each(|item| self.text(item, key, path)),
             (Kind::Whole(min, max), Value::Int(number)) => {
                 if !(i128::from(*min)..=i128::from(*max)).contains(number) {
@@ -122,9 +123,10 @@ impl Checker<'_, '_> {
                     self.error(node.span, path, message::not_a_choice(key.name, text, choices));
                 }
             }
-            (Kind::FlowName | Kind::TaskId | Kind::Plugin | Kind::Text | Kind::Texts, Value::String(_)) => {
-                self.text(node, key, path);
-            }
+            (
+                Kind::FlowName | Kind::TaskId | Kind::Plugin | Kind::Text | Kind::Texts | Kind::Hook,
+                Value::String(_),
+            ) => self.text(node, key, path),
             _ => self.wrong_type(node, key, path),
         }
     }
@@ -141,7 +143,7 @@ impl Checker<'_, '_> {
                 "use letters, digits, `_`, `-` and `.`, at most 64, a letter or digit first"
             }
             Kind::TaskId if !is_name(text, "-") => "use letters, digits, `_` and `-`, at most 64",
-            Kind::Texts | Kind::Plugin if text.trim().is_empty() => "write a name, or remove the key",
+            Kind::Texts | Kind::Plugin | Kind::Hook if text.trim().is_empty() => "write a name, or remove the key",
             _ => return,
         };
         self.error(node.span, path, message::bad_value(key.name, &format!("{text:?} is not allowed"), hint));
@@ -197,6 +199,10 @@ impl Checker<'_, '_> {
             Kind::Tasks(_) => {
                 ("a list".to_owned(), "write a list of maps: `- { id: …, plugin: …, config: { … } }`".to_owned())
             }
+            Kind::Hook => (
+                "a flow file or a list of tasks".to_owned(),
+                "write a file's name, or a list of maps: `- { id: …, plugin: …, config: { … } }`".to_owned(),
+            ),
             Kind::Texts => ("text or a list of texts".to_owned(), "write one name, or a list: [a, b]".to_owned()),
             Kind::Config => ("a map".to_owned(), "write `setting: value` lines under it".to_owned()),
         }

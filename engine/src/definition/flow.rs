@@ -38,8 +38,10 @@ pub struct FlowDef {
     pub channel: ChannelSettings,
     /// At most this many rows in a batch that a source makes.
     pub batch_rows: usize,
+    /// Pipelines run one after the other.
+    pub serial: bool,
     /// Flows that are run beside it.
-    pub hooks: Vec<(HookEvent, String)>,
+    pub hooks: Vec<HookDef>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<TaskDef>,
     /// Where the list of tasks begins.
@@ -83,9 +85,29 @@ pub struct TaskDef {
     /// Must end within this time.
     pub timeout: Option<Duration>,
     /// Flows that are run beside it.
-    pub hooks: Vec<(HookEvent, String)>,
+    pub hooks: Vec<HookDef>,
     /// What it is for.
     pub description: Option<String>,
+}
+
+/// One of the keys `before`, `after`, `on_success` and `on_error`.
+#[derive(Debug, Clone)]
+pub struct HookDef {
+    /// When.
+    pub event: HookEvent,
+    /// Where it stands.
+    pub span: Span,
+    /// What is run.
+    pub run: HookRun,
+}
+
+/// What a hook runs.
+#[derive(Debug, Clone)]
+pub enum HookRun {
+    /// The flow of a file.
+    File(String),
+    /// Tasks that stand in the flow's own file.
+    Tasks(Vec<TaskDef>),
 }
 
 /// The key `retry` of a task.
@@ -105,6 +127,7 @@ impl FlowDef {
         let (tasks_node, name) = (section("tasks"), root.get("flow"));
         let tasks: Vec<TaskDef> = tasks_node.items().iter().filter_map(TaskDef::from_tree).collect();
         let names_missing = name.and_then(Node::text).is_none();
+        let hooks = hooks(root);
         Self {
             name: Spanned {
                 value: name.and_then(Node::text).unwrap_or("flow").to_owned(),
@@ -119,9 +142,10 @@ impl FlowDef {
             checkpoint: checkpoint(&section("checkpoint")),
             restart: restart(&section("restart")),
             channel: channel(&section("channel")),
-            hooks: hooks(root),
             batch_rows: whole(root, "batch_rows").unwrap_or(BATCH_ROWS),
-            incomplete: names_missing || tasks.is_empty() || tasks.len() < tasks_node.items().len(),
+            incomplete: names_missing || hooks.is_none() || tasks.is_empty() || tasks.len() < tasks_node.items().len(),
+            serial: root.get("execution").and_then(Node::text) == Some("serial"),
+            hooks: hooks.unwrap_or_default(),
             tasks,
             tasks_span: root.entry("tasks").map_or(root.span, |entry| entry.key_span),
         }
@@ -129,6 +153,26 @@ impl FlowDef {
 }
 
 impl TaskDef {
+    /// A task without settings, which stands in no file; what is wrong with it is shown at `span`.
+    pub(crate) fn new(id: &str, plugin: &str, span: Span) -> Self {
+        let spanned = |text: &str| Spanned { value: text.to_owned(), span };
+        Self {
+            span,
+            id: spanned(id),
+            plugin: spanned(plugin),
+            from: Vec::new(),
+            config: Node::new(span, Value::Map(Vec::new())),
+            tables: Vec::new(),
+            on_bad_row: BadRowPolicy::Fail,
+            max_bad_rows: MAX_BAD_ROWS,
+            retry: None,
+            delay: Duration::ZERO,
+            timeout: None,
+            hooks: Vec::new(),
+            description: None,
+        }
+    }
+
     /// `None` where the id, the plugin or an input cannot be read.
     fn from_tree(node: &Node) -> Option<Self> {
         let (id, plugin) = (node.get("id")?, node.get("plugin")?);
@@ -154,7 +198,7 @@ impl TaskDef {
             retry,
             delay: duration(node, "delay").unwrap_or_default(),
             timeout: duration(node, "timeout"),
-            hooks: hooks(node),
+            hooks: hooks(node)?,
             description: text(node, "description"),
         })
     }
@@ -201,8 +245,17 @@ fn channel(node: &Node) -> ChannelSettings {
     ChannelSettings { rows: whole(node, "rows").unwrap_or(default.rows), bytes: bytes.unwrap_or(default.bytes) }
 }
 
-fn hooks(node: &Node) -> Vec<(HookEvent, String)> {
-    HookEvent::ALL.iter().filter_map(|event| Some((*event, text(node, event.name())?))).collect()
+/// `None` where a task of a hook's list cannot be read.
+fn hooks(node: &Node) -> Option<Vec<HookDef>> {
+    let there = HookEvent::ALL.iter().filter_map(|event| Some((*event, node.get(event.name())?)));
+    let hook = |(event, node): (HookEvent, &Node)| {
+        let run = match &node.value {
+            Value::List(tasks) => HookRun::Tasks(tasks.iter().map(TaskDef::from_tree).collect::<Option<_>>()?),
+            _ => HookRun::File(node.text()?.to_owned()),
+        };
+        Some(HookDef { event, span: node.span, run })
+    };
+    there.map(hook).collect()
 }
 
 fn delivery(word: &str) -> Option<Delivery> {

@@ -44,6 +44,8 @@ pub enum Kind {
     Params,
     /// The list of tasks, each a map with these keys.
     Tasks(&'static [Key]),
+    /// A flow file, or a list of tasks as in [`HOOK_TASK`].
+    Hook,
     /// One text or a list of texts: task ids or patterns.
     Texts,
     /// A plugin's settings.
@@ -81,6 +83,13 @@ pub const FLOW: &[Key] = &[
         Some("auto"),
         "What the flow must give end to end. It does not start if it cannot; `auto` takes the best that its tasks give.",
     ),
+    key(
+        "execution",
+        Kind::Choice(&["parallel", "serial"]),
+        Some("parallel"),
+        "Whether pipelines that do not read from each other run side by side, or one after the other in the order of the \
+         file: a source is opened once everything before it has ended and is durable.",
+    ),
     key("checkpoint", Kind::Section(CHECKPOINT), None, "How often and where the flow's state is made durable."),
     key(
         "restart",
@@ -90,10 +99,25 @@ pub const FLOW: &[Key] = &[
     ),
     key("channel", Kind::Section(CHANNEL), None, "The bound of every channel between two tasks."),
     key("batch_rows", Kind::Whole(1, 1 << 20), Some("8192"), "At most this many rows in a batch that a source makes."),
-    key("before", Kind::Text, None, "A flow file that is run before the tasks, once in the flow's life."),
-    key("after", Kind::Text, None, "A flow file that is run when the flow has ended, well or not."),
-    key("on_success", Kind::Text, None, "A flow file that is run when the flow has finished."),
-    key("on_error", Kind::Text, None, "A flow file that is run when the flow has failed for good."),
+    key(
+        "before",
+        Kind::Hook,
+        None,
+        "A flow file, or a list of tasks, that is run before the tasks, once in the flow's life.",
+    ),
+    key(
+        "after",
+        Kind::Hook,
+        None,
+        "A flow file, or a list of tasks, that is run when the flow has ended, well or not.",
+    ),
+    key("on_success", Kind::Hook, None, "A flow file, or a list of tasks, that is run when the flow has finished."),
+    key(
+        "on_error",
+        Kind::Hook,
+        None,
+        "A flow file, or a list of tasks, that is run when the flow has failed for good.",
+    ),
     required("tasks", Kind::Tasks(TASK), "The tasks, in any order."),
     key(TESTS, Kind::Any, None, "Tests of the flow, for `aqueduct test`: see docs/testing.md. Not read by a run."),
     key("$schema", Kind::Text, None, "Where an editor finds the schema of this file; not read."),
@@ -132,7 +156,7 @@ pub const CHANNEL: &[Key] = &[
     key("bytes", Kind::Size(1 << 16, 1 << 30), Some("32MiB"), "Bytes in flight; a sender waits when they are reached."),
 ];
 
-/// The keys of a task.
+/// The keys of a task; those of its hooks last.
 pub const TASK: &[Key] = &[
     required("id", Kind::TaskId, "The task's id, unique in the flow: letters, digits, `_` and `-`, at most 64."),
     required("plugin", Kind::Plugin, "The plugin that does the work; case does not matter."),
@@ -159,17 +183,35 @@ pub const TASK: &[Key] = &[
     key("retry", Kind::Section(RETRY), None, "Restarts after failures of this task, instead of the flow's `restart`."),
     key("delay", Kind::Duration(0), Some("0s"), "Waits this long before the task is opened."),
     key("timeout", Kind::Duration(1), None, "The task must end within this time."),
-    key("before", Kind::Text, None, "A flow file that is run before the flow's tasks, once in the flow's life."),
-    key("after", Kind::Text, None, "A flow file that is run when the flow has ended, well or not."),
-    key("on_success", Kind::Text, None, "A flow file that is run when the flow has finished, and this task with it."),
+    key("description", Kind::Text, None, "What the task is for."),
+    key(
+        "before",
+        Kind::Hook,
+        None,
+        "A flow file, or a list of tasks, that is run before the flow's tasks, once in the flow's life.",
+    ),
+    key(
+        "after",
+        Kind::Hook,
+        None,
+        "A flow file, or a list of tasks, that is run when the flow has ended, well or not.",
+    ),
+    key(
+        "on_success",
+        Kind::Hook,
+        None,
+        "A flow file, or a list of tasks, that is run when the flow has finished, and this task with it.",
+    ),
     key(
         "on_error",
-        Kind::Text,
+        Kind::Hook,
         None,
-        "A flow file that is run when the flow has failed for good because of this task.",
+        "A flow file, or a list of tasks, that is run when the flow has failed for good because of this task.",
     ),
-    key("description", Kind::Text, None, "What the task is for."),
 ];
+
+/// The keys of a task in the list of a hook.
+pub const HOOK_TASK: &[Key] = TASK.split_at(TASK.len() - 4).0;
 
 /// The keys of `retry`.
 pub const RETRY: &[Key] = &[
@@ -189,7 +231,7 @@ pub const PARAM: &[Key] = &[
 ];
 
 /// Keys that the design knows and this version does not.
-pub const LATER: &[&str] = &["execution", "schedule"];
+pub const LATER: &[&str] = &["schedule"];
 
 /// At most this many tasks in a flow.
 pub const TASKS_MAX: usize = 500;

@@ -4,6 +4,7 @@ use super::message;
 use super::node::{Entry, Node, Value};
 use super::report::Report;
 use super::secrets::Secrets;
+use crate::plan::HookEvent;
 
 /// What names of secret settings contain.
 const WORDS: [&str; 6] = ["password", "passwd", "secret", "token", "api_key", "apikey"];
@@ -21,10 +22,21 @@ pub(super) fn find(root: &Node, secrets: &mut Secrets, report: &mut Report) {
     if let Some(params) = root.get("params") {
         walk(params, "params", secrets, report);
     }
+    in_hooks(root, secrets, report);
     for task in root.get("tasks").map(Node::items).unwrap_or_default() {
-        if let Some(config) = task.get("config") {
-            walk(config, "config", secrets, report);
-        }
+        in_task(task, secrets, report);
+        in_hooks(task, secrets, report);
+    }
+}
+
+fn in_hooks(node: &Node, secrets: &mut Secrets, report: &mut Report) {
+    let hooks = HookEvent::ALL.iter().filter_map(|event| node.get(event.name()));
+    hooks.flat_map(Node::items).for_each(|task| in_task(task, secrets, report));
+}
+
+fn in_task(task: &Node, secrets: &mut Secrets, report: &mut Report) {
+    if let Some(config) = task.get("config") {
+        walk(config, "config", secrets, report);
     }
 }
 

@@ -36,7 +36,7 @@ mod tests;
 pub use check::check_keys;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{Document, Lookup, Reading};
-pub use flow::{CheckpointDef, FlowDef, RetryDef, Spanned, TaskDef};
+pub use flow::{CheckpointDef, FlowDef, HookDef, HookRun, RetryDef, Spanned, TaskDef};
 pub use locate::Located;
 pub use message::Message;
 pub(crate) use message::{lower_first, message, suggest};

@@ -58,9 +58,8 @@ fn property(key: &Key) -> Value {
                 section(keys::PARAM),
             ] },
         }),
-        Kind::Tasks(keys) => {
-            json!({ "type": "array", "items": section(keys), "minItems": 1, "maxItems": keys::TASKS_MAX })
-        }
+        Kind::Tasks(keys) => tasks(keys),
+        Kind::Hook => json!({ "anyOf": [{ "type": "string" }, tasks(keys::HOOK_TASK)] }),
         Kind::Texts => json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] }),
         Kind::Config => json!({ "type": "object" }),
     };
@@ -69,6 +68,10 @@ fn property(key: &Key) -> Value {
         schema["default"] = default.parse::<u64>().map_or_else(|_| default.into(), Value::from);
     }
     schema
+}
+
+fn tasks(keys: &[Key]) -> Value {
+    json!({ "type": "array", "items": section(keys), "minItems": 1, "maxItems": keys::TASKS_MAX })
 }
 
 /// A plugin's schema with its own definitions moved beside those of the other plugins.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::graph::Links;
 use super::{delivery, message, per_row, settings};
 use crate::definition::{FlowDef, Report, TaskDef};
-use crate::plan::{Hook, Plan, PlannedEdge, PlannedTask};
+use crate::plan::{Plan, PlannedEdge, PlannedTask};
 
 /// A task with what is known of its plugin so far.
 pub(super) struct Draft<'a> {
@@ -61,7 +61,7 @@ pub(super) fn build(
     flow: &FlowDef,
     drafts: &[Draft],
     links: &Links,
-    order: &[usize],
+    (order, turns): (&[usize], &[usize]),
     state_root: &Path,
 ) -> Option<Plan> {
     let mut place_of = vec![0; drafts.len()];
@@ -78,6 +78,7 @@ pub(super) fn build(
             config: config.clone(),
             properties: properties.clone()?,
             inputs: inputs.collect(),
+            turn: turns[index],
             tables: def.tables.iter().map(|pattern| pattern.value.clone()).collect(),
             on_bad_row: def.on_bad_row,
             max_bad_rows: def.max_bad_rows,
@@ -93,7 +94,7 @@ pub(super) fn build(
         state_dir: flow.checkpoint.path.as_ref().map_or_else(|| state_root.join(&flow.name.value), Into::into),
         delivery: Delivery::BestEffort,
         tasks,
-        hooks: hooks(flow),
+        hooks: Vec::new(),
         checkpoint: flow.checkpoint.settings,
         restart: flow.restart,
         channel: flow.channel,
@@ -101,14 +102,4 @@ pub(super) fn build(
     };
     plan.delivery = delivery::promises(&plan).iter().map(|promise| promise.delivery).min().unwrap_or_default();
     Some(plan)
-}
-
-/// The hooks of the flow, then those of its tasks.
-fn hooks(flow: &FlowDef) -> Vec<Hook> {
-    let of_flow = flow.hooks.iter().map(|(event, file)| Hook { task: None, event: *event, flow: file.into() });
-    let of_tasks = flow.tasks.iter().flat_map(|task| {
-        let id = task.id.value.clone();
-        task.hooks.iter().map(move |(event, file)| Hook { task: Some(id.clone()), event: *event, flow: file.into() })
-    });
-    of_flow.chain(of_tasks).collect()
 }

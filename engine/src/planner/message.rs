@@ -56,6 +56,13 @@ pub(super) fn endless_per_row(plugin: &str) -> Message {
     )
 }
 
+pub(super) fn never_ends_before(task: &str, next: &str) -> Message {
+    message(
+        format!("`{task}` never ends, and with `execution: serial` `{next}` would wait for that forever"),
+        format!("put the pipeline of `{task}` last, let it end by itself, or write `execution: parallel`"),
+    )
+}
+
 pub(super) fn no_row(plugin: &str, is_source: bool) -> Message {
     let hint = match is_source {
         true => "name the task whose rows they are: `from: <task>`; the source is read once per row then",

@@ -8,10 +8,12 @@ mod changes;
 mod delivery;
 mod draft;
 mod graph;
+mod hooks;
 mod message;
 mod per_row;
 mod render;
 mod settings;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod fake_plugins;
@@ -94,7 +96,7 @@ pub fn plan_document(
     let flow = reading.flow.filter(|flow| !flow.incomplete);
     let mut plan = flow.and_then(|flow| plan_flow(&flow, catalogue, &options.state_root, &mut report));
     if let Some(plan) = &mut plan {
-        plan.file = document.source().path().into();
+        plan.is_from(document.source().path().as_ref());
     }
     found.0.extend(report.finish(&secrets).0);
     let found = found.sorted();
@@ -112,7 +114,9 @@ fn plan_flow(flow: &FlowDef, catalogue: &Catalogue, state_root: &Path, report: &
     graph::check_inputs(&drafts, &links, report);
     graph::check_outputs(flow, &drafts, &links, catalogue, report);
     let order = graph::order(&drafts, &links, report)?;
-    let plan = draft::build(flow, &drafts, &links, &order, state_root)?;
+    let turns = turns::turns(flow, &drafts, &links, report);
+    let mut plan = draft::build(flow, &drafts, &links, (&order, &turns), state_root)?;
+    plan.hooks = hooks::hooks(flow, catalogue, state_root, report)?;
     changes::check(&plan, &drafts, &order, report);
     delivery::check(flow, &plan, report);
     Some(plan)

@@ -42,6 +42,20 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// That of a run which somebody has ended.
+    pub(super) fn cancelled() -> Self {
+        Self {
+            kind: ErrorKind::Cancelled.name().to_owned(),
+            task: None,
+            message: "the run was cancelled".to_owned(),
+            hint: Some(
+                "started again, the flow goes on with it, unless `on_error: continue` leaves it behind".to_owned(),
+            ),
+        }
+    }
+}
+
 impl From<Failure> for RunFailure {
     fn from(failure: Failure) -> Self {
         // A panic is a bug as seen from outside.

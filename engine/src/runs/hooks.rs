@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use aqueduct_model::{Error, Result, RunRequest};
+use aqueduct_model::{Error, Result, RunEnd, RunRequest, Runs};
 
 use super::ended::now_ms;
-use super::service::RunService;
-use crate::plan::{Hook, HookEvent, Plan};
+use super::service::{RunService, TaskRuns};
+use crate::plan::{Hook, HookEvent, HookFlow, Plan};
 use crate::runtime::FailureReport;
 
 /// Where the runs of hooks are: no task can have this id.
 const FOLDER: &str = ".hooks";
+
+/// What a hook's flow is told: its parameters, or the columns of the row that its tasks begin with.
+pub(crate) const EVENT_PARAMS: [&str; 5] = ["event", "flow", "task", "error", "kind"];
 
 /// Runs the hooks of an event, one after the other. What is run once in the flow's life is not run again after a crash.
 ///
@@ -44,16 +47,31 @@ pub(crate) async fn run_hooks(
             params.insert("error".to_owned(), failure.message.clone());
             params.insert("kind".to_owned(), failure.kind.to_owned());
         }
-        let request = RunRequest { name: name.clone(), flow: hook.flow.clone(), params, declared_only: true };
         let told = |error: Error| match &hook.task {
             Some(task) => error.with_task(task).with_setting(event.name()),
             None => error.with_setting(event.name()),
         };
-        if let Some(failed) = runs.run(request).await.map_err(told)?.failure {
+        if let Some(failed) = run(&runs, &name, &hook.flow, params).await.map_err(told)?.failure {
             runs.retry(&name)?;
-            let text = format!("the flow {} failed: {}", hook.flow.display(), failed.message);
+            let text = format!("the flow {} failed: {}", hook.flow.name(), failed.message);
             return Err(told(Error::new(failed.kind, text).with_hint(failed.hint.unwrap_or_default())));
         }
     }
     Ok(())
+}
+
+async fn run(runs: &TaskRuns, name: &str, flow: &HookFlow, params: BTreeMap<String, String>) -> Result<RunEnd> {
+    match flow {
+        HookFlow::File(path) => {
+            runs.run(RunRequest { name: name.to_owned(), flow: path.clone(), params, declared_only: true }).await
+        }
+        HookFlow::Planned(plan) => {
+            let told = || {
+                let mut plan = Plan::clone(plan);
+                plan.params.extend(params.into_iter().map(|(name, value)| (name, value.into())));
+                Ok(plan)
+            };
+            runs.run_plan(name, told).await
+        }
+    }
 }

@@ -20,7 +20,10 @@ mod service;
 
 pub use returned::ENTRY as RETURN;
 
-pub(crate) use hooks::run_hooks;
+pub use active::{RunStatus, Steer};
+
+pub(crate) use active::Active;
+pub(crate) use hooks::{EVENT_PARAMS, run_hooks};
 pub(crate) use per_row::PerRow;
 pub(crate) use service::RunService;
 

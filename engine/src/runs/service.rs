@@ -37,14 +37,19 @@ impl RunService {
     }
 
     /// What one task of a flow runs flows with.
-    pub(crate) fn of_task(&self, plan: &Plan, task: &str) -> Arc<dyn Runs> {
-        Arc::new(TaskRuns {
+    pub(crate) fn of_task(&self, plan: &Plan, task: &str) -> TaskRuns {
+        TaskRuns {
             service: self.clone(),
             flow: format!("{}/{task}", plan.flow),
             instance: OnceCell::new(),
             files: plan.file.parent().unwrap_or(Path::new("")).to_owned(),
             folder: plan.runs_dir(task),
-        })
+        }
+    }
+
+    /// The runs under way of this program.
+    pub(crate) fn active(&self) -> &Active {
+        &self.active
     }
 
     fn deeper(&self) -> Self {
@@ -54,7 +59,7 @@ impl RunService {
 
 /// The runs of one task.
 #[derive(Debug)]
-struct TaskRuns {
+pub(crate) struct TaskRuns {
     service: RunService,
     /// What the names of runs begin with.
     flow: String,
@@ -88,12 +93,7 @@ impl TaskRuns {
         Err(Error::bug(format!("`{name}` cannot be the name of a run")))
     }
 
-    fn plan(&self, request: &RunRequest, instance: &str, place: &Path) -> Result<Plan> {
-        if self.service.depth >= DEPTH_MAX {
-            return Err(Error::config(format!("flows run flows more than {DEPTH_MAX} deep"))
-                .with_setting("flow")
-                .with_hint("a flow that runs itself needs a condition in front (If, Filter) that ends it"));
-        }
+    fn plan(&self, request: &RunRequest) -> Result<Plan> {
         let path = self.files.join(&request.flow);
         let options = PlanOptions {
             params: request.params.clone(),
@@ -102,11 +102,20 @@ impl TaskRuns {
         };
         let planned = plan_file(&path, &self.service.catalogue, &options);
         let found = |found| Error::config(format!("the flow cannot be run: {found}")).with_setting("flow");
-        let mut plan = planned.map_err(found)?.plan;
-        plan.flow = format!("{}/{instance}-{}", self.flow, request.name);
+        Ok(planned.map_err(found)?.plan)
+    }
+
+    /// A plan as that of a run in this folder.
+    fn inside(&self, mut plan: Plan, name: &str, instance: &str, place: &Path) -> Result<Plan> {
+        if self.service.depth >= DEPTH_MAX {
+            return Err(Error::config(format!("flows run flows more than {DEPTH_MAX} deep"))
+                .with_setting("flow")
+                .with_hint("a flow that runs itself needs a condition in front (If, Filter) that ends it"));
+        }
+        let called = std::mem::replace(&mut plan.flow, format!("{}/{instance}-{name}", self.flow));
         plan.state_dir = place.join("state");
         if plan.tasks.iter().any(|task| task.properties.unbounded) {
-            return Err(Error::config(format!("{} never ends", path.display()))
+            return Err(Error::config(format!("the flow {called} never ends"))
                 .with_setting("flow")
                 .with_hint("a flow that another one runs must end by itself; start this one by `aqueduct run`"));
         }
@@ -121,18 +130,19 @@ impl TaskRuns {
         };
         Ok(RunEnd { failure: ended.failure.map(Into::into), returned, took_ms: ended.took_ms })
     }
-}
 
-#[async_trait]
-impl Runs for TaskRuns {
-    async fn run(&self, request: RunRequest) -> Result<RunEnd> {
-        let place = self.place(&request.name)?;
+    /// Runs a plan to its end, under that name.
+    ///
+    /// # Errors
+    /// As for [`Runs::run`].
+    pub(crate) async fn run_plan(&self, name: &str, plan: impl FnOnce() -> Result<Plan>) -> Result<RunEnd> {
+        let place = self.place(name)?;
         if let Some(ended) = ended::ended(&place)? {
             return self.told(&place, ended);
         }
         self.service.active.left(&place).await;
         let instance = self.instance.get_or_try_init(|| async { ended::instance(&self.folder) }).await?;
-        let plan = self.plan(&request, instance, &place)?;
+        let plan = self.inside(plan()?, name, instance, &place)?;
         let began = ended::began_ms(&place)?;
         let plugins = RunPlugins { returned: place.join("returned") };
         let starter = &self.service.starter;
@@ -142,7 +152,8 @@ impl Runs for TaskRuns {
         let failure = match state {
             FlowState::Finished => None,
             FlowState::Failed { report } => Some(Failure::of(&report)),
-            _ => return Err(Error::new(ErrorKind::Unavailable, format!("the run {} was stopped", request.name))),
+            FlowState::Stopped if running.is_cancelled() => Some(Failure::cancelled()),
+            _ => return Err(Error::new(ErrorKind::Unavailable, format!("the run {name} was stopped"))),
         };
         let took_ms = ended::now_ms().saturating_sub(began);
         let ended = Ended { failure, took_ms };
@@ -151,6 +162,13 @@ impl Runs for TaskRuns {
             remove(&place.join("state"))?;
         }
         self.told(&place, ended)
+    }
+}
+
+#[async_trait]
+impl Runs for TaskRuns {
+    async fn run(&self, request: RunRequest) -> Result<RunEnd> {
+        self.run_plan(&request.name, || self.plan(&request)).await
     }
 
     fn known(&self) -> Result<Vec<String>> {

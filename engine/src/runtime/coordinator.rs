@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use aqueduct_checkpoint::{CheckpointStore, Record};
 use aqueduct_model::{BadRow, Epoch, Error, ErrorKind, HumanDuration, PluginKind, Position, Result, Token};
 use tokio::sync::{mpsc, watch};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::cancel::Cancel;
 use super::dead_letters::DeadLetters;
@@ -68,6 +68,10 @@ struct Run {
     /// may have read before anybody looked.
     changes_seen: Option<u64>,
     ready: BTreeSet<usize>,
+    /// Which pipelines are at work; those behind them wait.
+    turn: usize,
+    /// The epoch that makes the end of this turn durable.
+    ends_turn: Option<Epoch>,
 }
 
 impl Coordinator {
@@ -183,7 +187,7 @@ impl Coordinator {
         let Some(current) = &mut run.under_way else {
             return Err(Error::bug(format!("task {id} answered for epoch {epoch}, which is not under way")));
         };
-        if let (Part::Source { position }, true) = (&part, planted("mutant.ack_before_commit")) {
+        if let (Part::Source { position: Some(position) }, true) = (&part, planted("mutant.ack_before_commit")) {
             self.tasks[task].send(Command::Durable { epoch, position: position.clone() }).await?;
         }
         current.take(task, &id, epoch, part, bad)
@@ -237,11 +241,32 @@ impl Coordinator {
                 }
                 return Ok(Some(if epoch.last { Outcome::Finished } else { Outcome::Stopped }));
             }
+            if run.ends_turn == Some(epoch.epoch) {
+                self.next_turn(run).await?;
+            }
         }
         if run.under_way.is_none() && run.finished.len() == self.tasks.len() {
             self.begin(run, false).await?;
+        } else if run.under_way.is_none() && run.ends_turn.is_none() && self.has_turn_ended(run) {
+            self.begin(run, false).await?;
+            run.ends_turn = run.under_way.as_ref().map(|epoch| epoch.epoch);
         }
         Ok(None)
+    }
+
+    fn has_turn_ended(&self, run: &Run) -> bool {
+        let mut of_turn = self.tasks.iter().enumerate().filter(|(_, task)| task.turn == run.turn);
+        of_turn.all(|(index, _)| run.finished.contains(&index))
+    }
+
+    /// The pipelines at work have ended, and what they wrote is durable: the next ones open their sources.
+    async fn next_turn(&mut self, run: &mut Run) -> Result<()> {
+        (run.turn, run.ends_turn) = (run.turn + 1, None);
+        for task in self.tasks.iter().filter(|task| task.turn == run.turn && task.kind == PluginKind::Source) {
+            info!(task = task.id.as_str(), "its turn has come");
+            task.send(Command::Go).await?;
+        }
+        Ok(())
     }
 
     /// Everything is flushed: writes the one atomic record, then tells the sinks to commit.

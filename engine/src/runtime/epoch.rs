@@ -75,7 +75,7 @@ impl EpochUnderWay {
         }
         match part {
             Part::Source { position } => {
-                self.positions.insert(id.to_owned(), position);
+                self.positions.extend(position.map(|position| (id.to_owned(), position)));
             }
             Part::Operator { state } => {
                 self.states.insert(id.to_owned(), state);

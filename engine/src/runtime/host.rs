@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::status::{CheckpointStatus, FlowState, FlowStatus, TaskStatus};
 use crate::plan::{Plan, StoreKind};
 use crate::receipts::ReceiptKind;
-use crate::runs::RunService;
+use crate::runs::{Active, RunService, Steer};
 
 /// Runs flows.
 #[derive(Debug)]
@@ -148,10 +148,12 @@ impl FlowStarter {
             leaves_trace,
         };
         let plan = around.plan.clone();
+        let active = around.runs.as_ref().map(|runs| runs.active().clone()).unwrap_or_default();
         let actor = FlowActor::new(around, open, store, state, generation).start();
         FlowHandle {
             actor,
             plan,
+            active,
             progress,
             state: state_seen,
             generation: generation_seen,
@@ -183,6 +185,8 @@ fn open_store(folder: &Path, kind: StoreKind) -> Result<Box<dyn CheckpointStore>
 pub struct FlowHandle {
     actor: Addr<FlowActor>,
     plan: Arc<Plan>,
+    /// The runs of the whole program.
+    active: Active,
     progress: Arc<Vec<Arc<Progress>>>,
     state: watch::Receiver<FlowState>,
     generation: watch::Receiver<u64>,
@@ -219,6 +223,26 @@ impl FlowHandle {
         seen.unwrap_or_else(|_| self.state.borrow().clone())
     }
 
+    /// Pauses, resumes or cancels one of the runs that this flow has under way.
+    ///
+    /// # Errors
+    /// `Config` when there is none of that name.
+    pub async fn steer_run(&self, name: &str, steer: Steer) -> Result<()> {
+        self.active.steer(&self.plan.runs_root(), name, steer).await
+    }
+
+    /// What state the flow is in.
+    pub fn state(&self) -> FlowState {
+        self.state.borrow().clone()
+    }
+
+    /// Rows that its sources have read since it was started.
+    pub(crate) fn rows_read(&self) -> u64 {
+        let tasks = self.plan.tasks.iter().zip(self.progress.iter());
+        let sources = tasks.filter(|(task, _)| task.inputs.is_empty());
+        sources.map(|(_, progress)| progress.counters().rows_out).sum()
+    }
+
     /// The flow's plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -245,7 +269,8 @@ impl FlowHandle {
             .collect();
         FlowStatus {
             flow: self.plan.flow.clone(),
-            state: self.state.borrow().clone(),
+            state: self.state(),
+            runs: self.active.runs(&self.plan.runs_root()),
             generation: *self.generation.borrow(),
             checkpoint: self.checkpoint.borrow().clone(),
             tasks,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aqueduct_checkpoint::CheckpointStore;
 use aqueduct_model::{
-    BadRows, Error, ErrorKind, HumanDuration, Operator, OperatorContext, PluginKind, PollBudget, Replay, Result,
+    BadRows, Error, ErrorKind, HumanDuration, Operator, OperatorContext, PluginKind, PollBudget, Replay, Result, Runs,
     SinkContext, SourceContext,
 };
 use tokio::runtime::Handle;
@@ -121,6 +121,7 @@ pub(crate) fn assemble(around: &Surroundings, store: Box<dyn CheckpointStore>, p
             transactional: task.properties.transactional,
             replays_exactly: task.properties.replay == Replay::Exact,
             stateful: task.kind() == PluginKind::Operator && task.properties.stateful,
+            turn: task.turn,
             progress: progress.clone(),
             commands,
         });
@@ -192,7 +193,7 @@ fn build(
         }
         PluginKind::Operator => {
             let operator = operator(around, task).map_err(named)?;
-            let runs = around.runs.as_ref().map(|runs| runs.of_task(plan, &id));
+            let runs = around.runs.as_ref().map(|runs| Arc::new(runs.of_task(plan, &id)) as Arc<dyn Runs>);
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel.clone());
             let state_dir = around.leaves_trace.then(|| plan.operator_dir(&task.id));
             let task = OperatorTask {
@@ -214,7 +215,8 @@ fn build(
         PluginKind::Sink => {
             let sink = around.factory.sink(task).map_err(named)?;
             let inbox = Inbox::new(receivers, cancel);
-            let context = SinkContext { flow, task: id };
+            let context =
+                SinkContext { flow, task: id, state_dir: around.leaves_trace.then(|| plan.sink_dir(&task.id)) };
             let meter = ContentMeter::new(plan.checkpoint.receipts);
             let discard = None;
             let task = SinkTask { context, sink, commands, events, inbox, bad_rows, progress, discard, meter };

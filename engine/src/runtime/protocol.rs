@@ -13,7 +13,11 @@ pub(crate) enum Command {
         resume: Option<Position>,
         /// A recorded epoch that is replayed first: read exactly to the position, then place its barrier.
         replay: Option<(Epoch, Position)>,
+        /// Not before [`Command::Go`].
+        waits: bool,
     },
+    /// To a source that waits: its turn has come.
+    Go,
     /// To an operator: go to work.
     StartOperator { state: Option<State>, finished: bool },
     /// To a sink: become the only writer, finish what was logged, discard what the target already has.
@@ -38,8 +42,8 @@ pub(crate) enum Command {
 /// One task's part in an epoch.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// A source's position at its barrier.
-    Source { position: Position },
+    /// A source's position at its barrier; none before it was opened for the first time.
+    Source { position: Option<Position> },
     /// An operator's state at the aligned barrier.
     Operator { state: State },
     /// What a sink needs to commit, and what it was given.

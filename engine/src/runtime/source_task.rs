@@ -42,6 +42,8 @@ struct Reading {
     finished: bool,
     /// The stop barrier is placed: no more polls.
     stopped: bool,
+    /// It was opened late: no polls before the place where it begins is durable.
+    begins: bool,
     /// The position of the last barrier, or of the start.
     placed: Option<Position>,
     /// When that was last compared with where the source is.
@@ -69,7 +71,16 @@ impl SourceTask {
     }
 
     async fn work(&mut self) -> Result<()> {
-        let Some(Command::StartSource { resume, replay }) = self.commands.recv().await else { return Err(aborted()) };
+        let Some(Command::StartSource { resume, replay, waits }) = self.commands.recv().await else {
+            return Err(aborted());
+        };
+        if waits {
+            if !self.wait_for_turn(resume.as_ref()).await? {
+                return Ok(());
+            }
+            self.state.begins = resume.is_none();
+            self.progress.changed();
+        }
         self.source.open(&self.context, resume.as_ref()).await?;
         self.budget.until = replay.as_ref().map(|(_, position)| position.clone());
         self.state.replay = replay;
@@ -83,7 +94,7 @@ impl SourceTask {
             }
             self.end_replay().await?;
             self.place_barriers().await?;
-            if self.state.finished || self.state.stopped {
+            if self.state.finished || self.state.stopped || self.state.begins {
                 self.progress.doing(Activity::Idle);
                 let Some(command) = self.commands.recv().await else { return Err(aborted()) };
                 if self.obey(command).await? {
@@ -97,16 +108,35 @@ impl SourceTask {
         }
     }
 
+    /// Waits unopened; false when the flow is over before its turn.
+    async fn wait_for_turn(&mut self, resume: Option<&Position>) -> Result<bool> {
+        self.events.send(Event::Ready { position: resume.cloned() }).await;
+        self.progress.doing(Activity::Idle);
+        loop {
+            match self.commands.recv().await.ok_or_else(aborted)? {
+                Command::Go => return Ok(true),
+                Command::Exit => return Ok(false),
+                Command::Barrier { epoch, stop } => self.place(epoch, stop, resume.cloned()).await?,
+                // Nothing was read that could be forgotten.
+                Command::Durable { .. } => {}
+                other => return Err(Error::bug(format!("a source that waits cannot obey {other:?}"))),
+            }
+        }
+    }
+
     /// Does what the coordinator says; true when that is to exit.
     async fn obey(&mut self, command: Command) -> Result<bool> {
         match command {
             Command::Barrier { epoch, stop } => self.state.barriers.push_back((epoch, stop)),
             Command::Durable { epoch, position } => {
                 fail::fail_point!("src.ack_before");
+                self.state.begins = false;
                 self.source.on_checkpoint_durable(epoch, &position).await?;
                 fail::fail_point!("src.ack_after");
             }
             Command::Exit => return Ok(true),
+            // It did not wait, for its turn had come in an earlier life.
+            Command::Go => {}
             other => return Err(Error::bug(format!("a source cannot obey {other:?}"))),
         }
         Ok(false)
@@ -171,7 +201,7 @@ impl SourceTask {
         let here = self.source.position();
         if here.as_ref() == Some(&until) || (planted("mutant.replay_cut_short") && here.is_some()) {
             self.budget.until = None;
-            return self.place(epoch, false, here.unwrap_or(until)).await;
+            return self.place(epoch, false, Some(here.unwrap_or(until))).await;
         }
         self.state.replay = Some((epoch, until));
         Ok(())
@@ -183,26 +213,23 @@ impl SourceTask {
             return Ok(());
         }
         while let Some((epoch, stop)) = self.state.barriers.front().copied() {
-            let Some(position) = self.boundary() else { return Ok(()) };
+            let Some(position) = self.source.position() else { return Ok(()) };
             self.state.barriers.pop_front();
-            self.place(epoch, stop, position).await?;
+            self.place(epoch, stop, Some(position)).await?;
         }
         Ok(())
     }
 
-    fn boundary(&self) -> Option<Position> {
-        self.source.position()
-    }
-
-    async fn place(&mut self, epoch: Epoch, stop: bool, position: Position) -> Result<()> {
+    async fn place(&mut self, epoch: Epoch, stop: bool, position: Option<Position>) -> Result<()> {
         fail::fail_point!("barrier.inject");
-        let positions = Arc::new(Positions::from([(self.context.task.clone(), position.clone())]));
+        let stands = position.iter().map(|position| (self.context.task.clone(), position.clone()));
+        let positions: Arc<Positions> = Arc::new(stands.collect());
         let counts = self.outbox.end_epoch();
         if !self.state.finished {
             self.outbox.broadcast(&Element::Barrier(Barrier { epoch, stop, positions }))?;
         }
         self.state.stopped |= stop;
-        self.state.placed = Some(position.clone());
+        self.state.placed.clone_from(&position);
         let part = Part::Source { position };
         self.events.send(Event::Snapshot { epoch, part, bad_rows: counts.kept }).await;
         Ok(())

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::progress::{Activity, TaskCounters};
 use super::restart_policy::Failure;
 use crate::plan::RestartSettings;
+use crate::runs::RunStatus;
 
 /// The state of a flow.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -137,6 +138,8 @@ pub struct FlowStatus {
     pub checkpoint: CheckpointStatus,
     /// Its tasks, in the plan's order.
     pub tasks: Vec<TaskStatus>,
+    /// The flows that it runs just now, by name.
+    pub runs: Vec<RunStatus>,
 }
 
 /// A task, as `status` and metrics show it.

@@ -19,6 +19,8 @@ pub(crate) struct TaskLine {
     pub(crate) replays_exactly: bool,
     /// An operator that keeps state between batches.
     pub(crate) stateful: bool,
+    /// Its pipeline's place in the order in which they run.
+    pub(crate) turn: usize,
     pub(crate) progress: Arc<Progress>,
     pub(crate) commands: mpsc::Sender<Command>,
 }

@@ -364,6 +364,7 @@ fn unbuilt<T>() -> Result<T> {
 
 fn task(id: &str, entry: PluginEntry, properties: Properties, inputs: &[usize]) -> PlannedTask {
     PlannedTask {
+        turn: 0,
         id: id.to_owned(),
         entry,
         config: serde_json::Value::Null,

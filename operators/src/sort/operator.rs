@@ -6,8 +6,10 @@ use aqueduct_model::{
 };
 use async_trait::async_trait;
 
-use super::config::SortConfig;
-use crate::sql::whole::{SortKey, Target, WholeQuery, Work};
+use super::config::{Settings, SortConfig};
+use super::windowed::Windowed;
+use crate::sql::whole::{Target, WholeQuery, Work};
+use crate::window::Late;
 
 /// The entry of `Sort`.
 pub const ENTRY: PluginEntry = operator::<Plugin>();
@@ -16,16 +18,20 @@ struct Plugin;
 
 impl OperatorPlugin for Plugin {
     const NAME: &'static str = "Sort";
-    const SUMMARY: &'static str = "Gives the rows of a bounded input in order, all of them or the first ones.";
+    const SUMMARY: &'static str =
+        "Gives rows in order, all of them or the first ones: at the end of the input, or window by window.";
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");
     type Config = SortConfig;
 
-    fn properties(_: &SortConfig) -> Properties {
+    fn properties(config: &SortConfig) -> Properties {
+        let mut outputs = vec!["out".to_owned()];
+        outputs.extend((config.late == Late::Port).then(|| "late".to_owned()));
         Properties {
-            inputs: (1, usize::MAX),
+            inputs: (1, if config.until.is_some() { 1 } else { usize::MAX }),
+            outputs,
             changes: ChangeSupport::AppendOnly,
-            needs_end: true,
+            needs_end: config.until.is_none(),
             stateful: true,
             blocking: true,
             cardinality: Cardinality::Any,
@@ -38,20 +44,23 @@ impl OperatorPlugin for Plugin {
     }
 
     fn build(config: SortConfig) -> Result<Box<dyn Operator>> {
-        Ok(Box::new(Sort { by: config.parse()?, config, work: None }))
+        let settings = config.parse()?;
+        Ok(match settings.until.clone() {
+            Some(until) => Box::new(Windowed::new(settings, until)),
+            None => Box::new(Sort { settings, work: None }),
+        })
     }
 }
 
 struct Sort {
-    by: Vec<SortKey>,
-    config: SortConfig,
+    settings: Settings,
     work: Option<Work>,
 }
 
 #[async_trait]
 impl Operator for Sort {
     async fn open(&mut self, context: &OperatorContext, state: Option<State>) -> Result<()> {
-        self.work = Some(Work::open(context, state.as_ref(), self.config.memory)?);
+        self.work = Some(Work::open(context, state.as_ref(), self.settings.memory)?);
         Ok(())
     }
 
@@ -74,14 +83,13 @@ impl Operator for Sort {
     }
 
     async fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
-        let limit = self.config.limit;
         let Some(work) = &self.work else { return Err(Error::bug("a sort before open")) };
         for table in work.spool().tables() {
             let relation = table.relation();
             if table.num_rows() == 0 {
                 continue;
             }
-            let query = WholeQuery::sorted(relation, &self.by, limit)?;
+            let query = self.query(relation)?;
             let target = Target {
                 name: relation.name().clone(),
                 key: relation.key_names().into_iter().map(str::to_owned).collect(),
@@ -99,9 +107,17 @@ impl Sort {
         self.work.as_mut().ok_or_else(|| Error::bug("a sort before open"))
     }
 
+    fn query(&self, relation: &Relation) -> Result<WholeQuery> {
+        let Settings { by, per, first, .. } = &self.settings;
+        for column in per {
+            relation.column(column).map_err(|error| error.with_setting("per"))?;
+        }
+        WholeQuery::sorted(relation, by, per, *first)
+    }
+
     /// Looks at the order as soon as a table is known, so that a mistake does not come out at the end only.
     fn check(&self, relation: &std::sync::Arc<Relation>) -> Result<()> {
-        let query = WholeQuery::sorted(relation, &self.by, self.config.limit)?;
+        let query = self.query(relation)?;
         let empty = crate::spool::View::empty(relation.columns().clone());
         query.columns(&[(relation.clone(), empty)]).map(drop).map_err(|error| error.with_setting("by"))
     }

@@ -17,5 +17,5 @@ mod sliding;
 #[cfg(test)]
 mod tests;
 
-pub use config::WindowConfig;
+pub use config::{Late, WindowConfig};
 pub use operator::ENTRY;

@@ -36,7 +36,7 @@ pub(crate) fn keeps_every_promise(kit: &Kit) {
 fn read_all(mut inspect: Box<dyn aqueduct_model::Inspect>) -> Result<Tables> {
     let reading = std::thread::spawn(move || {
         block_on(async move {
-            let context = SinkContext { flow: "conformance".to_owned(), task: "sink".to_owned() };
+            let context = SinkContext { flow: "conformance".to_owned(), task: "sink".to_owned(), state_dir: None };
             let view = inspect.open(&context).await?;
             let mut tables = Tables::new();
             for relation in &view.tables {

@@ -82,7 +82,7 @@ impl<'a> Bench<'a> {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let flow = format!("flow{}", FLOWS.fetch_add(1, Ordering::Relaxed));
         let place = (kit.place)(folder.path());
-        Self { kit, folder, place, context: SinkContext { flow, task: "store".into() }, config }
+        Self { kit, folder, place, context: SinkContext { flow, task: "store".into(), state_dir: None }, config }
     }
 
     pub fn path(&self) -> PathBuf {

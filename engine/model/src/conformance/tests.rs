@@ -84,7 +84,7 @@ fn scripted_faults_strike_as_planned() {
     script.strike(Call::Open, 1, Fault::Hold(gate.clone()));
     let mut sink = Faulty::new(MemorySink::new(store, Flaw::None, true), script.clone());
     run(async {
-        let context = SinkContext { flow: "f".into(), task: "t".into() };
+        let context = SinkContext { flow: "f".into(), task: "t".into(), state_dir: None };
         let opened = tokio::join!(sink.open(&context), async {
             while gate.held() == 0 {
                 tokio::task::yield_now().await;

@@ -10,6 +10,7 @@ use super::super::epoch::{EpochOrder, EpochUnderWay};
 use super::super::operator_task::stored_state;
 use super::super::protocol::{Command, Event};
 use super::super::recovery::{FlowShape, Recovery, SinkReport, decide, lost_folder, lowest_token};
+use super::super::task_line::TaskLine;
 use super::{Coordinator, Run, next_event};
 
 impl Coordinator {
@@ -51,11 +52,12 @@ impl Coordinator {
             reset: reset.is_some(),
             ..Record::default()
         };
-        let mut waiting = self.tasks.iter().filter(|task| task.kind == PluginKind::Source).count();
+        let begins = |task: &TaskLine| task.kind == PluginKind::Source && task.turn == 0;
+        let mut waiting = self.tasks.iter().filter(|task| begins(task)).count();
         let mut early = VecDeque::new();
         while waiting > 0 {
             let (task, event) = self.next_event().await?;
-            if let (Event::Ready { position }, PluginKind::Source) = (&event, self.tasks[task].kind) {
+            if let (Event::Ready { position }, true) = (&event, begins(&self.tasks[task])) {
                 let id = self.tasks[task].id.clone();
                 let position =
                     position.clone().ok_or_else(|| Error::bug(format!("source {id} opened inside a transaction")))?;
@@ -102,6 +104,8 @@ impl Coordinator {
             lingering: BTreeSet::new(),
             changes_seen: None,
             ready,
+            turn: 0,
+            ends_turn: None,
         })
     }
 
@@ -166,7 +170,8 @@ impl Coordinator {
                     let resume = recovery.base.positions.get(&task.id).cloned();
                     let edge = replay.and_then(|cut| Some((cut.epoch, cut.positions.get(&task.id)?.clone())));
                     let asked = edge.is_some();
-                    task.send(Command::StartSource { resume, replay: edge }).await?;
+                    let waits = task.turn > 0 && !asked;
+                    task.send(Command::StartSource { resume, replay: edge, waits }).await?;
                     if let (Some(cut), false) = (replay, asked) {
                         task.send(Command::Barrier { epoch: cut.epoch, stop: false }).await?;
                     }

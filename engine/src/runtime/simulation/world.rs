@@ -244,6 +244,7 @@ fn unbuilt<T>() -> Result<T> {
 
 fn task(id: String, build: Build, properties: Properties, inputs: Vec<usize>) -> PlannedTask {
     PlannedTask {
+        turn: 0,
         id,
         entry: entry(build),
         config: serde_json::Value::Null,

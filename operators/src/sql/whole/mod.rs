@@ -23,7 +23,7 @@ mod table;
 mod tests;
 mod work;
 
-pub(crate) use made::{SortKey, quoted};
+pub(crate) use made::{First, SortKey, quoted};
 pub(super) use operator::build;
 pub(crate) use query::WholeQuery;
 pub(crate) use run::Input;

@@ -30,7 +30,7 @@ impl Writer {
     /// A fresh value, opened only.
     pub(super) async fn open(target: &SinkTarget) -> Result<Self> {
         let mut sink = (target.build)()?;
-        let context = SinkContext { flow: "conformance".to_owned(), task: "sink".to_owned() };
+        let context = SinkContext { flow: "conformance".to_owned(), task: "sink".to_owned(), state_dir: None };
         let recorded = caught(sink.open(&context)).await?;
         Ok(Self { sink, bad: BadRows::new(BadRowPolicy::Drop, usize::MAX), recorded, epoch: 0 })
     }

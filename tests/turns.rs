@@ -1,0 +1,53 @@
+//! `execution: serial`: a pipeline is opened once what stands before it has ended and is durable, also through SIGKILLs.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::harness::daemon::{Daemon, log_of};
+use crate::harness::{Random, Work};
+
+const ROWS: i64 = 30_000;
+
+#[test]
+fn a_pipeline_reads_what_the_one_before_it_wrote() {
+    // The tables that the later ones read are made by the earlier ones: a source that is opened too early fails.
+    let work = Work::with_flow(&format!(
+        "flow: flow
+execution: serial
+restart: {{ max: 0 }}
+checkpoint: {{ interval: 20ms }}
+tasks:
+  - {{ id: made, plugin: FakerInput, config: {{ dataset: orders, rows: {ROWS}, rate: 30000 }} }}
+  - {{ id: one, plugin: SQLiteOutput, from: made, config: {{ path: one.db, table: orders }} }}
+  - {{ id: again, plugin: SQLiteInput, config: {{ path: one.db, table: orders }} }}
+  - {{ id: two, plugin: SQLiteOutput, from: again, config: {{ path: two.db, table: orders }} }}
+  - {{ id: last, plugin: SQLiteInput, config: {{ path: two.db, table: orders }} }}
+  - {{ id: sum, plugin: SQL, from: last, config: {{ query: \"select count(*) as n, count(distinct id) as ids from last\", mode: bounded }} }}
+  - {{ id: three, plugin: SQLiteOutput, from: sum, config: {{ path: three.db, table: sums }} }}
+"
+    ));
+    let mut random = Random(20_261_123);
+    for _ in 0..12 {
+        let mut daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+        std::thread::park_timeout(Duration::from_micros(50_000 + random.below(400_000)));
+        if daemon.has_ended() {
+            break;
+        }
+        daemon.kill();
+    }
+    let mut daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+    assert_eq!(daemon.wait(), Some(0), "{}", log_of(work.path()));
+    for (database, table) in [("one.db", "orders"), ("two.db", "orders")] {
+        let connection = Connection::open(work.file(database)).expect("a database");
+        let rows: i64 =
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count");
+        assert_eq!(rows, ROWS, "{database}: {}", log_of(work.path()));
+    }
+    let connection = Connection::open(work.file("three.db")).expect("a database");
+    let sums: (i64, i64) =
+        connection.query_row("SELECT n, ids FROM sums", [], |row| Ok((row.get(0)?, row.get(1)?))).expect("one row");
+    assert_eq!(sums, (ROWS, ROWS), "{}", log_of(work.path()));
+    // Each of the later sources was opened once per life, and never before its turn.
+    assert!(!log_of(work.path()).contains("no such table"), "{}", log_of(work.path()));
+}

@@ -170,10 +170,7 @@ fn case_024_keys_of_16_columns_and_long_keys() {
             .map(|row| {
                 format!(
                     "({}, {row})",
-                    (0..16)
-                        .map(|i| ((row >> (i % 5)) & 1).to_string() + &row.to_string())
-                        .collect::<Vec<_>>()
-                        .join(", ")
+                    (0..16).map(|i| format!("{}{row}", (row >> (i % 5)) & 1)).collect::<Vec<_>>().join(", ")
                 )
             })
             .collect();

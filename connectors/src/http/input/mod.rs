@@ -28,7 +28,6 @@ struct HttpInputPlugin;
 
 impl SourcePlugin for HttpInputPlugin {
     const NAME: &'static str = "HttpInput";
-    const ALIASES: &'static [&'static str] = &["HTTPInput"];
     const SUMMARY: &'static str = "Reads the pages of an HTTP service as rows, once or again and again.";
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");

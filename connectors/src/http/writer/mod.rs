@@ -27,7 +27,7 @@ struct HttpWriterPlugin;
 
 impl SinkPlugin for HttpWriterPlugin {
     const NAME: &'static str = "HttpWriter";
-    const ALIASES: &'static [&'static str] = &["HTTPWriter", "HttpOutput"];
+    const ALIASES: &'static [&'static str] = &["HttpOutput"];
     const SUMMARY: &'static str = "Calls an HTTP service with rows, one by one or in lists.";
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");

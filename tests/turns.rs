@@ -8,6 +8,7 @@ use crate::harness::daemon::{Daemon, log_of};
 use crate::harness::{Random, Work};
 
 const ROWS: i64 = 30_000;
+const KILLS: u32 = 12;
 
 #[test]
 fn a_pipeline_reads_what_the_one_before_it_wrote() {
@@ -28,16 +29,17 @@ tasks:
 "
     ));
     let mut random = Random(20_261_123);
-    for _ in 0..12 {
+    let mut kills = 0;
+    let code = loop {
         let mut daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
         std::thread::park_timeout(Duration::from_micros(50_000 + random.below(400_000)));
-        if daemon.has_ended() {
-            break;
+        if kills == KILLS || daemon.has_ended() {
+            break daemon.wait();
         }
         daemon.kill();
-    }
-    let mut daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
-    assert_eq!(daemon.wait(), Some(0), "{}", log_of(work.path()));
+        kills += 1;
+    };
+    assert_eq!(code, Some(0), "{}", log_of(work.path()));
     for (database, table) in [("one.db", "orders"), ("two.db", "orders")] {
         let connection = Connection::open(work.file(database)).expect("a database");
         let rows: i64 =

@@ -58,7 +58,7 @@ pub fn measure() -> Vec<Figure> {
         done += size;
         // A random one of the batches between two cuts.
         let is_last = done == changes || (done + BATCH) * CUTS / changes > cuts + 1;
-        if done * CUTS / changes > cuts && (is_last || scatter(done) % 3 == 0) {
+        if done * CUTS / changes > cuts && (is_last || scatter(done).is_multiple_of(3)) {
             cuts += 1;
             let begun = own_cpu_seconds();
             let state = block_on(operator.snapshot(Epoch(cuts))).expect("a checkpoint");

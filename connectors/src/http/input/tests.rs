@@ -244,7 +244,9 @@ fn what_a_service_does_wrong_is_named() {
         let service = Service::start(move |_, _| reply());
         all(&service, config).err().unwrap()
     };
-    let cases: Vec<(fn() -> Reply, Value, ErrorKind, &str)> = vec![
+    /// An answer, the settings, and the error with a part of its text.
+    type Case = (fn() -> Reply, Value, ErrorKind, &'static str);
+    let cases: Vec<Case> = vec![
         (|| Reply::status(404), json!({}), ErrorKind::Config, "url"),
         (|| Reply::status(401), json!({}), ErrorKind::Auth, "auth"),
         (|| Reply::text("<html>"), json!({}), ErrorKind::Data, "format"),

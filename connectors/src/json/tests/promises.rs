@@ -4,7 +4,7 @@ use aqueduct_model::conformance::{SourceCase, check_source};
 const KINDS: [&str; 3] = ["bid", "auction", "person"];
 
 fn lines(count: usize) -> String {
-    let bad = |i: usize| if i % 53 == 0 { "x" } else { "" };
+    let bad = |i: usize| if i.is_multiple_of(53) { "x" } else { "" };
     let line = |i: usize| format!("{}{{\"kind\":\"{}\",\"n\":{i},\"s\":\"a\\n{i}\"}}\n", bad(i), KINDS[i * i % 3]);
     (0..count).map(line).collect()
 }

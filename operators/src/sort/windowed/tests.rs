@@ -10,6 +10,8 @@ use crate::sort::ENTRY;
 use crate::tests::{Memory, Row, batch, block_on, build, inserts, ops_and_cells, refusal, relation, row, run};
 
 type Cells = Vec<Option<String>>;
+/// The numbers of each window, and of each group in it where there are groups.
+type Numbers = BTreeMap<(i64, Option<Option<String>>), Vec<Option<i64>>>;
 
 fn cells((id, n, s): &Row) -> Cells {
     vec![Some(id.to_string()), n.map(|n| n.to_string()), s.clone()]
@@ -33,7 +35,7 @@ fn config(limit: Option<u64>, ties: bool, per: bool) -> Value {
 
 /// What should come out: window by window and group by group, without the order of equal rows.
 fn expected(rows: &[Row], limit: Option<u64>, ties: bool, per: bool) -> Vec<Vec<Option<i64>>> {
-    let mut groups: BTreeMap<(i64, Option<Option<String>>), Vec<Option<i64>>> = BTreeMap::new();
+    let mut groups = Numbers::new();
     for (id, n, s) in rows {
         groups.entry((id / 10, per.then(|| s.clone()))).or_default().push(*n);
     }
@@ -84,7 +86,7 @@ proptest! {
             operator.finish(&mut out).await.unwrap();
         });
         prop_assert!(out.bad.is_empty());
-        let mut found: BTreeMap<(i64, Option<Option<String>>), Vec<Option<i64>>> = BTreeMap::new();
+        let mut found = Numbers::new();
         let mut windows = Vec::new();
         for cells in out_cells(&out) {
             let window = cells[0].clone().unwrap().parse::<i64>().unwrap() / 10;

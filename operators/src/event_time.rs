@@ -106,6 +106,19 @@ pub(crate) fn whole_ms(duration: HumanDuration) -> i64 {
     i64::try_from(duration.0.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The length of an instant in the key of a state.
+pub(crate) const INSTANT_BYTES: usize = 8;
+
+/// An instant as bytes that sort as instants do.
+pub(crate) fn instant(ms: i64) -> [u8; INSTANT_BYTES] {
+    ((ms as u64) ^ (1 << 63)).to_be_bytes()
+}
+
+/// The opposite of [`instant`]; `None` for what is none.
+pub(crate) fn number(bytes: &[u8]) -> Option<i64> {
+    bytes.try_into().ok().map(|bytes| (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
+}
+
 fn too_far() -> Error {
     Error::new(aqueduct_model::ErrorKind::Data, "an event time is too far away for a timestamp")
         .with_setting("time")

@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::template::{TableTemplate, steps};
-use crate::text_files::{Compression, FileSettings, Format, Paths, TypedColumns, encoding_of, watch_interval, wrong};
+use crate::text_files::{
+    Compression, FileSettings, Format, Paths, TypedColumns, encoding_of, infer_rows, max_decompressed_bytes, max_files,
+    max_line_bytes, utf8, watch_interval, wrong,
+};
 
 /// Which files are read, and how.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -86,26 +89,6 @@ pub(crate) enum OtherTables {
     Refuse,
     /// They are left out.
     Drop,
-}
-
-fn utf8() -> String {
-    "utf-8".to_owned()
-}
-
-fn infer_rows() -> usize {
-    1_000
-}
-
-fn max_line_bytes() -> ByteSize {
-    ByteSize(16 << 20)
-}
-
-fn max_decompressed_bytes() -> ByteSize {
-    ByteSize(1 << 40)
-}
-
-fn max_files() -> usize {
-    10_000
 }
 
 impl JsonInputConfig {

@@ -5,7 +5,8 @@ use aqueduct_model::{Batch, Error, ErrorKind, Result};
 use super::bound::Bound;
 use super::frame::Frame;
 use super::sliding::Sliding;
-use crate::event_time::millis;
+use crate::event_time::{INSTANT_BYTES, millis};
+pub(super) use crate::event_time::{instant, number};
 use crate::group::{self, Columns, Groups, Moves, Values};
 use crate::state::Store;
 
@@ -13,8 +14,6 @@ use crate::state::Store;
 pub(super) const TIMER: u8 = b'T';
 /// The key of the watermark.
 const WATERMARK: &[u8] = b"W";
-/// The length of an instant as bytes.
-const INSTANT_BYTES: usize = 8;
 
 /// See the module.
 pub(super) struct Panes {
@@ -169,16 +168,6 @@ pub(super) fn timer(ms: i64, group: &[u8]) -> Vec<u8> {
     key.extend(instant(ms));
     key.extend_from_slice(group);
     key
-}
-
-/// An instant as bytes that sort as instants do.
-pub(super) fn instant(ms: i64) -> [u8; INSTANT_BYTES] {
-    ((ms as u64) ^ (1 << 63)).to_be_bytes()
-}
-
-/// The opposite of [`instant`].
-pub(super) fn number(bytes: &[u8]) -> Option<i64> {
-    bytes.try_into().ok().map(|bytes| (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
 }
 
 pub(super) fn foreign() -> Error {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use aqueduct_model::{Batch, Error, ErrorKind, Result};
 
 use super::bound::{Bound, Places};
+use crate::event_time::{INSTANT_BYTES, instant, number};
 use crate::sql::whole::First;
 use crate::state::Store;
 
@@ -15,7 +16,6 @@ use crate::state::Store;
 const ROW: u8 = b'R';
 /// The key of the watermark.
 const WATERMARK: &[u8] = b"W";
-const INSTANT_BYTES: usize = 8;
 const LENGTH_BYTES: usize = 4;
 /// So many rows go out at a time.
 const CLOSED_ROWS_MAX: usize = 8_192;
@@ -243,16 +243,6 @@ fn parts(key: &[u8]) -> Result<(i64, usize)> {
     let length = u32::from_be_bytes(length.try_into().map_err(|_| foreign())?) as usize;
     let name_bytes = 1 + INSTANT_BYTES + LENGTH_BYTES + length;
     if key.len() < name_bytes { Err(foreign()) } else { Ok((until, name_bytes)) }
-}
-
-/// An instant as bytes that sort as instants do.
-fn instant(ms: i64) -> [u8; INSTANT_BYTES] {
-    ((ms as u64) ^ (1 << 63)).to_be_bytes()
-}
-
-/// The opposite of [`instant`].
-fn number(bytes: &[u8]) -> Option<i64> {
-    bytes.try_into().ok().map(|bytes| (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
 }
 
 fn foreign() -> Error {

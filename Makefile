@@ -13,13 +13,14 @@ SEEDS ?= 2000
 FIRST_SEED ?= 1
 FIGURES ?=
 
-.PHONY: help setup build release demo test torture simulate mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
+.PHONY: help setup build release demo test test-components torture simulate mutants bench bench-quick docs docs-check fmt fmt-check clippy deny
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo            build, then see the product work in under a minute, without a server
 ## make test            every test: unit, property, conformance, system, documentation
+## make test-components the WebAssembly host alone; part of make test
 ## make build           the quick build of both, as bin/aqueduct
 ## make release         the optimised build, as bin/aqueduct
 ## make bench           the figures of benches/README.md, from a release build; FIGURES='chain startup' for some of them
@@ -48,6 +49,12 @@ demo: build
 test:
 	@scripts/setup.sh test
 	@scripts/timed.sh "make test" cargo test $(QUICK) --no-fail-fast
+	@$(MAKE) --no-print-directory test-components
+
+# A selection of its own: in the quick one the runtime's features would have everything built anew. It shares the target
+# folder, and of the dependencies those that nobody asks for more of.
+test-components: setup
+	@scripts/timed.sh "make test-components" cargo test --package aqueduct-wasm --features wasm --locked
 
 torture:
 	@scripts/setup.sh test

@@ -1,4 +1,4 @@
-//! Lets the program and its tests find the prebuilt DuckDB library at run time.
+//! Lets the program and its tests find the prebuilt DuckDB library at run time, and figures say how they were built.
 
 use std::path::Path;
 
@@ -11,6 +11,8 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     println!("cargo:rerun-if-env-changed=DUCKDB_LIB_DIR");
     println!("cargo:rerun-if-changed=build.rs");
+    let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    println!("cargo:rustc-env=AQUEDUCT_BUILD={}", if release { "release" } else { "quick (dev profile)" });
     if std::env::var_os("CARGO_FEATURE_DUCKDB_BUNDLED").is_some() {
         return;
     }
@@ -19,7 +21,6 @@ fn main() {
     }
     // A build that is only for this machine finds the library wherever the target folder is; a release names no path
     // of the machine that built it.
-    let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     if let Some(folder) = std::env::var_os("DUCKDB_LIB_DIR").filter(|_| !release) {
         let folder = Path::new(&folder);
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());

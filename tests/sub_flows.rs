@@ -172,6 +172,33 @@ tasks:
 }
 
 #[test]
+fn for_goes_through_the_rows_of_a_query() {
+    let work = Work::with_flow(
+        "flow: flow
+tasks:
+  - id: shops
+    plugin: For
+    config: { query: { plugin: CSVInput, config: { path: shops.csv } } }
+  - { id: each, plugin: SubFlow, from: shops, config: { flow: shop.yaml, params: { shop: \"${row.name}\" } } }
+  - { id: ends, plugin: SQLiteOutput, from: each.runs, config: { path: ends.db, table: ends } }
+",
+    );
+    work.write(
+        "shop.yaml",
+        "flow: shop
+params: { shop: { type: string, required: true } }
+tasks:
+  - { id: one, plugin: For, config: { items: [\"${params.shop}\"], column: shop } }
+  - { id: store, plugin: SQLiteOutput, from: one, config: { path: rows.db, table: shops } }
+",
+    );
+    work.write("shops.csv", "id,name\n1,north\n2,south\n");
+    work.aqueduct(&["run", "flow.yaml", "--state", "state", "--progress", "none"]).ok();
+    assert_eq!(texts(&work.file("rows.db"), "SELECT shop FROM shops ORDER BY shop"), ["north", "south"]);
+    assert_eq!(number(&work.file("ends.db"), "SELECT count(*) FROM ends WHERE _status = 'ok'"), Some(2));
+}
+
+#[test]
 fn a_source_with_an_input_is_read_once_per_row() {
     let work = Work::with_flow(
         "flow: flow

@@ -71,7 +71,7 @@ fn number(value: f64) -> String {
 pub fn print_surroundings() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let build = if cfg!(debug_assertions) { "quick (dev profile)" } else { "release" };
+    let build = env!("AQUEDUCT_BUILD");
     let failpoints = if cfg!(feature = "failpoints") { "with" } else { "without" };
     println!("build {build}, {failpoints} failpoints; {cores} cores, load average {}", load.trim());
 }

@@ -100,6 +100,7 @@ const fn entry(build: Build) -> PluginEntry {
         notes: "",
         example: "",
         schema: || schemars::schema_for!(u8),
+        placed: None,
         check: |_| Ok(Properties::operator()),
         doctor: |_| Vec::new(),
         retire: |_, _| Ok(Vec::new()),

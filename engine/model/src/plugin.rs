@@ -165,6 +165,8 @@ pub trait SourcePlugin: 'static {
     const NOTES: &'static str;
     /// A flow that a test plans and runs.
     const EXAMPLE: &'static str;
+    /// The setting that, where it is given, holds a source that takes this one's place: see [`PlacedSource`].
+    const PLACED: Option<&'static str> = None;
     /// The settings: `deny_unknown_fields`, a doc comment on every field.
     type Config: DeserializeOwned + JsonSchema;
 
@@ -202,6 +204,17 @@ pub trait SourcePlugin: 'static {
     fn retire(_config: Self::Config, _context: &SourceContext) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
+}
+
+/// A source in the settings of another one, whose place it takes when the flow is planned.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlacedSource {
+    /// The source: `SQLiteInput`, `PostgresInput`, `CSVInput`.
+    pub plugin: String,
+    /// Its settings.
+    #[serde(default)]
+    pub config: serde_json::Map<String, Value>,
 }
 
 /// An operator: its name, its settings, how to build it. See [`operator`].
@@ -319,6 +332,8 @@ pub struct PluginEntry {
     pub example: &'static str,
     /// The JSON Schema of its settings.
     pub schema: fn() -> Schema,
+    /// The setting with the source that takes its place. See [`SourcePlugin::PLACED`].
+    pub placed: Option<&'static str>,
     /// Checks settings and says what the planner has to know of them. Pure.
     ///
     /// A setting of the wrong type or an unknown one is a `Config` error whose `setting` is the path inside `config`.
@@ -367,6 +382,7 @@ pub const fn source<P: SourcePlugin>() -> PluginEntry {
         notes: P::NOTES,
         example: P::EXAMPLE,
         schema: || schemars::schema_for!(P::Config),
+        placed: P::PLACED,
         check: |settings| {
             let config = parse(P::NAME, settings)?;
             P::validate(&config)?;
@@ -393,6 +409,7 @@ pub const fn operator<P: OperatorPlugin>() -> PluginEntry {
         notes: P::NOTES,
         example: P::EXAMPLE,
         schema: || schemars::schema_for!(P::Config),
+        placed: None,
         check: |settings| {
             let config = parse(P::NAME, settings)?;
             P::validate(&config)?;
@@ -413,6 +430,7 @@ pub const fn sink<P: SinkPlugin>() -> PluginEntry {
         notes: P::NOTES,
         example: P::EXAMPLE,
         schema: || schemars::schema_for!(P::Config),
+        placed: None,
         check: |settings| {
             let config = parse(P::NAME, settings)?;
             P::validate(&config)?;

@@ -1,8 +1,8 @@
 //! Plugins for tests: the names and main settings of real ones, without anything behind them.
 
 use aqueduct_model::{
-    Catalogue, ChangeSupport, Delivery, Error, Operator, OperatorPlugin, Properties, Replay, Result, Sink, SinkPlugin,
-    Source, SourcePlugin, operator, sink, source,
+    Catalogue, ChangeSupport, Delivery, Error, Operator, OperatorPlugin, PlacedSource, Properties, Replay, Result,
+    Sink, SinkPlugin, Source, SourcePlugin, operator, sink, source,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue::new([
         source::<FakerInput>(),
         source::<QueueInput>(),
+        source::<Each>(),
         operator::<Filter>(),
         operator::<Switch>(),
         operator::<Union>(),
@@ -95,6 +96,34 @@ impl SourcePlugin for QueueInput {
         Properties { replay: if config.overlap { Replay::Overlap } else { Replay::None }, ..Properties::source() }
     }
     fn build(_: QueueConfig) -> Result<Box<dyn Source>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `Each`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EachConfig {
+    /// The items.
+    #[allow(dead_code)]
+    items: Option<Vec<u64>>,
+    /// The source.
+    #[allow(dead_code)]
+    query: Option<PlacedSource>,
+}
+
+struct Each;
+impl SourcePlugin for Each {
+    const NAME: &'static str = "Each";
+    const SUMMARY: &'static str = "Goes through items.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    const PLACED: Option<&'static str> = Some("query");
+    type Config = EachConfig;
+    fn properties(_: &EachConfig) -> Properties {
+        Properties::source()
+    }
+    fn build(_: EachConfig) -> Result<Box<dyn Source>> {
         unbuilt()
     }
 }

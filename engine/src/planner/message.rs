@@ -15,6 +15,29 @@ pub(super) fn unknown_plugin<'a>(name: &str, known: impl IntoIterator<Item = &'a
     message(format!("there is no plugin `{name}`"), suggest(name, known, "the plugins are"))
 }
 
+pub(super) fn not_a_placed_source(plugin: &str, named: &str) -> Message {
+    message(
+        format!("{plugin} cannot go through the rows of {named}, which is no source of its own"),
+        "name a source, such as SQLiteInput, PostgresInput or CSVInput",
+    )
+}
+
+pub(super) fn beside_placed(plugin: &str, setting: &str, other: &str) -> Message {
+    message(
+        format!("{plugin} has both `{setting}` and `{other}`"),
+        format!("keep one of them: with `{setting}` the rows come as the source gives them"),
+    )
+}
+
+pub(super) fn unknown_in_placed(setting: &str, key: &str) -> Message {
+    message(
+        format!("unknown setting `{key}` in `{setting}`"),
+        format!(
+            "write `{setting}: {{ plugin: SQLiteInput, config: {{ … }} }}`; settings of the source go under `config`"
+        ),
+    )
+}
+
 pub(super) fn duplicate_id(id: &str, first_line: usize) -> Message {
     message(
         format!("two tasks have the id `{id}`; the first one is in line {first_line}"),

@@ -11,6 +11,7 @@ mod graph;
 mod hooks;
 mod message;
 mod per_row;
+mod placed;
 mod render;
 mod settings;
 mod turns;
@@ -109,6 +110,7 @@ pub fn plan_document(
 
 /// Plans a definition; what is wrong goes into the report.
 fn plan_flow(flow: &FlowDef, catalogue: &Catalogue, state_root: &Path, report: &mut Report) -> Option<Plan> {
+    let flow = &*placed::in_place(flow, catalogue, report);
     let drafts = draft::drafts(flow, catalogue, report);
     let links = graph::link(&drafts, report);
     graph::check_inputs(&drafts, &links, report);

@@ -54,6 +54,37 @@ fn a_plan_is_in_topological_order_with_defaults() {
 }
 
 #[test]
+fn a_source_in_the_settings_of_another_takes_its_place() {
+    let flow = |config: &str| {
+        format!(
+            "flow: x\ntasks:\n  - {{ id: a, plugin: Each, config: {{ {config} }} }}\n  - {{ id: z, plugin: ConsoleOutput, from: a }}\n"
+        )
+    };
+    let Planned { plan, .. } = planned(&flow("query: { plugin: FakeSource, config: { dataset: orders, rows: 5 } }"));
+    let task = &plan.tasks[0];
+    assert_eq!((task.id.as_str(), task.entry.name, &task.config["rows"]), ("a", "FakerInput", &5.into()));
+    assert_eq!(planned(&flow("items: [1]")).plan.tasks[0].entry.name, "Each");
+    for (config, setting, said) in [
+        ("query: { plugin: FakerInptu, config: { dataset: orders } }", "config.query.plugin", "there is no plugin"),
+        ("query: { plugin: Filter, config: { where: x } }", "config.query.plugin", "is no source"),
+        ("query: { plugin: Each, config: { items: [1] } }", "config.query.plugin", "is no source"),
+        ("items: [1], query: { plugin: FakerInput, config: { dataset: orders, rows: 1 } }", "config.items", "both"),
+        (
+            "query: { plugin: FakerInput, dataset: orders, config: { dataset: orders } }",
+            "config.query.dataset",
+            "unknown",
+        ),
+        ("query: { plugin: FakerInput, config: { dataset: orders, rwos: 1 } }", "config.rwos", "unknown setting"),
+        ("query: { config: { dataset: orders } }", "config.query.plugin", "missing"),
+        ("query: [a]", "config.query", "Each"),
+    ] {
+        let found = refused(&flow(config));
+        let hit = found.iter().find(|d| d.setting.as_deref() == Some(setting) && d.message.contains(said));
+        assert!(hit.is_some_and(|d| d.line == 3 && !d.hint.is_empty()), "{config}: {found:#?}");
+    }
+}
+
+#[test]
 fn a_plan_is_shown_without_settings() {
     let Planned { plan, .. } = planned(CHAIN);
     let text = render(&plan);

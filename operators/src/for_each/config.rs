@@ -1,6 +1,6 @@
 //! The settings of `For`, and the items that they mean.
 
-use aqueduct_model::{Error, HumanDuration, Result};
+use aqueduct_model::{Error, HumanDuration, PlacedSource, Result};
 use chrono::{NaiveDate, TimeDelta};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// More items are a mistake, or a table.
 const ITEMS_MAX: u64 = 10_000_000;
 
-/// One of a list, a range of numbers, or days.
+/// One of a list, a range of numbers, days, or what a source reads.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForConfig {
@@ -23,6 +23,10 @@ pub struct ForConfig {
     /// Days.
     #[serde(default)]
     pub dates: Option<Dates>,
+    /// The rows of a source: `{ plugin: PostgresInput, config: { query: "select id from shops", … } }`. It takes the place
+    /// of this task, with its checkpoints; nothing else is set beside it.
+    #[serde(default)]
+    pub query: Option<PlacedSource>,
     /// The column of items that are no maps.
     #[serde(default = "item")]
     pub column: String,
@@ -90,8 +94,12 @@ impl Sequence {
     /// Reads settings.
     ///
     /// # Errors
-    /// `Config` when not exactly one of the three is given, or it makes no sense.
+    /// `Config` when not exactly one of them is given, or it makes no sense. `Bug` for a query: what it reads is not known
+    /// here.
     pub(super) fn of(config: &ForConfig) -> Result<Self> {
+        if config.query.is_some() {
+            return Err(Error::bug("the source of `query` was not put in the place of For").with_setting("query"));
+        }
         let sequence = match (&config.items, config.range, &config.dates) {
             (Some(Items::List(items)), None, None) => Self::Values(items.clone()),
             (Some(Items::Text(text)), None, None) => {
@@ -101,8 +109,10 @@ impl Sequence {
             (None, Some(range), None) => Self::Range(range, length_of(range)?),
             (None, None, Some(dates)) => days(dates)?,
             _ => {
-                return Err(Error::config("one of `items`, `range` and `dates` says what to go through")
-                    .with_hint("write `items: [a, b]`, `range: { from: 1, to: 9 }` or `dates: { from: 2026-01-01, to: 2026-01-31 }`"));
+                return Err(Error::config("one of `items`, `range`, `dates` and `query` says what to go through").with_hint(
+                    "write `items: [a, b]`, `range: { from: 1, to: 9 }`, `dates: { from: 2026-01-01, to: 2026-01-31 }` or \
+                     `query: { plugin: SQLiteInput, config: { … } }`",
+                ));
             }
         };
         if sequence.len() > ITEMS_MAX {

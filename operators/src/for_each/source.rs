@@ -17,7 +17,8 @@ struct Plugin;
 
 impl SourcePlugin for Plugin {
     const NAME: &'static str = "For";
-    const SUMMARY: &'static str = "Makes a row per item of a list, of a range of numbers, or of days.";
+    const SUMMARY: &'static str = "Makes a row per item of a list, of a range of numbers, of days, or of a query.";
+    const PLACED: Option<&'static str> = Some("query");
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");
     type Config = ForConfig;

@@ -52,6 +52,7 @@ fn what_makes_no_sense_is_refused() {
         (json!({ "dates": { "from": "2024-13-01", "to": "2024-03-01" } }), "dates.from"),
         (json!({ "dates": { "from": "2024-01-01", "to": "2024-03-01", "step": "90m" } }), "dates.step"),
         (json!({ "range": { "from": 1, "to": 1_000_000_000_000_i64 } }), "table"),
+        (json!({ "query": { "plugin": "CSVInput" } }), "in the place of For"),
     ] {
         assert!(refusal((ENTRY.check)(&config)).contains(word), "{config}");
     }

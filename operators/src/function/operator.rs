@@ -8,6 +8,7 @@ use aqueduct_model::{
 };
 use async_trait::async_trait;
 
+use super::component::BoundComponent;
 use super::config::{FunctionConfig, OnError, Step};
 use super::script::BoundScript;
 use crate::bindings::Bindings;
@@ -22,7 +23,8 @@ struct Plugin;
 
 impl OperatorPlugin for Plugin {
     const NAME: &'static str = "Function";
-    const SUMMARY: &'static str = "Computes columns by SQL expressions and scripts that may use each other.";
+    const SUMMARY: &'static str =
+        "Computes columns by SQL expressions, scripts and WebAssembly components that may use each other.";
     const NOTES: &'static str = include_str!("notes.md");
     const EXAMPLE: &'static str = include_str!("example.yaml");
     type Config = FunctionConfig;
@@ -31,7 +33,7 @@ impl OperatorPlugin for Plugin {
         Properties {
             inputs: (1, usize::MAX),
             cardinality: Cardinality::OneToOne,
-            blocking: config.has_script(),
+            blocking: config.may_be_slow(),
             ..Properties::operator()
         }
     }
@@ -56,6 +58,7 @@ struct Function {
 enum Link {
     Sql(Projection),
     Script(Box<BoundScript>),
+    Component(Box<BoundComponent>),
 }
 
 impl Link {
@@ -66,6 +69,7 @@ impl Link {
                 appended.map(Self::Sql).map_err(|error| error.with_setting(format!("columns.{name}")))
             }
             Step::Script(script) => Ok(Self::Script(Box::new(script.bind(input)?))),
+            Step::Component(component) => Ok(Self::Component(Box::new(component.bind(input)?))),
         }
     }
 
@@ -73,6 +77,7 @@ impl Link {
         match self {
             Self::Sql(projection) => projection.output(),
             Self::Script(script) => script.output(),
+            Self::Component(component) => component.output(),
         }
     }
 
@@ -80,6 +85,7 @@ impl Link {
         match self {
             Self::Sql(projection) => projection.apply(batch),
             Self::Script(script) => script.apply(batch),
+            Self::Component(component) => component.apply(batch),
         }
     }
 
@@ -87,6 +93,7 @@ impl Link {
         match self {
             Self::Sql(projection) => projection.translate(input, change, true),
             Self::Script(script) => script.translate(input, change),
+            Self::Component(component) => component.translate(input, change),
         }
     }
 }
@@ -154,6 +161,11 @@ impl Function {
 #[async_trait]
 impl Operator for Function {
     async fn open(&mut self, _context: &OperatorContext, _state: Option<State>) -> Result<()> {
+        for step in &mut self.steps {
+            if let Step::Component(component) = step {
+                component.load()?;
+            }
+        }
         Ok(())
     }
 

@@ -231,6 +231,7 @@ fn entry(build: Build) -> PluginEntry {
         notes: "",
         example: "",
         schema: || schemars::schema_for!(u8),
+        placed: None,
         check: |_| Ok(Properties::source()),
         doctor: |_| Vec::new(),
         retire: |_, _| Ok(Vec::new()),

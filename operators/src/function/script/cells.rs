@@ -6,7 +6,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use rhai::Dynamic;
 
-use super::decimal::Decimal;
+use super::super::decimal::Decimal;
 use crate::text::{as_text, has_text};
 
 /// True when a script can see values of this type.

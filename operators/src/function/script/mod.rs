@@ -8,13 +8,12 @@
 
 mod cells;
 mod decimal;
+mod given;
 mod reason;
-mod returned;
 mod sandbox;
 #[cfg(test)]
 mod tests;
 mod work;
 
-pub(super) use returned::Output;
 pub(super) use sandbox::Sandbox;
 pub(super) use work::{BoundScript, Script};

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aqueduct_model::{Batch, Change, Error, ErrorKind, Relation, Result};
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::datatypes::DataType;
 use rhai::{Dynamic, Map, Scope};
 
+use super::super::made::{Gathered, Made, fail_all};
+use super::super::returned::Output;
 use super::cells::{Cells, is_visible};
+use super::given::value;
 use super::reason::{Failed, reason};
-use super::returned::{Column, Output, kind};
 use super::sandbox::{Program, Sandbox};
-use crate::predicate::present;
-use crate::projection::{Compute, Origin, Projected, Projection};
-use crate::sql::Evaluated;
+use crate::projection::Projected;
 
 /// The name of the row as a map.
 const ROW: &str = "row";
@@ -33,13 +31,9 @@ pub(in super::super) struct Script {
 /// A script that knows its input's columns.
 pub(in super::super) struct BoundScript {
     script: Script,
-    projection: Projection,
     /// For each name that the script takes from outside.
     inputs: Vec<Input>,
-    /// Indices of the input columns that it needs, rising.
-    used: Vec<usize>,
-    /// For each output, its place among the columns.
-    places: Vec<usize>,
+    made: Made,
 }
 
 /// What a name in a script is.
@@ -47,27 +41,6 @@ enum Input {
     Column(usize),
     /// All columns that a script can see.
     Row(Vec<(String, usize)>),
-}
-
-/// A column that stands in a projection for what a script gives.
-#[derive(Debug)]
-struct Given {
-    data_type: DataType,
-    columns: Vec<usize>,
-}
-
-impl Compute for Given {
-    fn data_type(&self) -> &DataType {
-        &self.data_type
-    }
-
-    fn columns(&self) -> &[usize] {
-        &self.columns
-    }
-
-    fn compute(&self, _rows: &RecordBatch) -> Result<Evaluated> {
-        Err(Error::bug("a column of a script is computed with the others of its script"))
-    }
 }
 
 impl Script {
@@ -121,35 +94,20 @@ impl Script {
             used.push(index);
             inputs.push(Input::Column(index));
         }
-        used.sort_unstable();
-        used.dedup();
-        let mut columns: Vec<(String, Origin)> =
-            fields.iter().enumerate().map(|(i, field)| (field.name().clone(), Origin::Column(i))).collect();
-        let mut places = Vec::with_capacity(self.outputs.len());
-        for output in &self.outputs {
-            let given = Given { data_type: output.data_type.clone(), columns: used.clone() };
-            let given = (output.name.clone(), Origin::Made(Box::new(given)));
-            let known = columns.iter().position(|(name, _)| *name == output.name);
-            places.push(known.unwrap_or(columns.len()));
-            match known {
-                Some(place) => columns[place] = given,
-                None => columns.push(given),
-            }
-        }
-        let projection = Projection::new(relation, relation.name().clone(), columns)?;
-        Ok(BoundScript { script: self.clone(), projection, inputs, used, places })
+        let made = Made::new(relation, self.outputs.clone(), used)?;
+        Ok(BoundScript { script: self.clone(), inputs, made })
     }
 }
 
 impl BoundScript {
     /// The relation of what comes out.
     pub(in super::super) fn output(&self) -> &Arc<Relation> {
-        self.projection.output()
+        self.made.output()
     }
 
-    /// See [`Projection::translate`].
+    /// See [`Made::translate`].
     pub(in super::super) fn translate(&self, input: &Relation, change: &Change) -> Option<Change> {
-        self.projection.translate(input, change, true)
+        self.made.translate(input, change)
     }
 
     /// Computes the columns. Where a value that the script names is absent, it does not run, and what it gives is absent.
@@ -157,34 +115,19 @@ impl BoundScript {
     /// # Errors
     /// `Timeout` when a row takes too long.
     pub(in super::super) fn apply(&self, batch: &Batch) -> Result<Projected> {
-        let known = present(&self.used, batch);
-        let evaluated = self.evaluate(batch.rows(), known.as_ref())?;
-        let made: BTreeMap<usize, Evaluated> = self.places.iter().copied().zip(evaluated).collect();
-        self.projection.apply_made(batch, made)
-    }
-
-    fn evaluate(&self, rows: &RecordBatch, known: Option<&BooleanArray>) -> Result<Vec<Evaluated>> {
         let mut cells: BTreeMap<usize, Cells> = BTreeMap::new();
-        for &column in &self.used {
-            cells.insert(column, Cells::of(rows.column(column))?);
-        }
-        let mut given = Vec::with_capacity(self.script.outputs.len());
-        for output in &self.script.outputs {
-            given.push(Gathered { output, column: output.column()?, failed: Vec::new() });
+        for &column in self.made.used() {
+            cells.insert(column, Cells::of(batch.rows().column(column))?);
         }
         let mut scope = Scope::new();
-        for row in 0..rows.num_rows() {
-            if known.is_some_and(|known| !known.value(row)) {
-                given.iter_mut().for_each(|one| one.column.put_null());
-                continue;
-            }
+        self.made.apply(batch, |row, given| {
             match self.run(&cells, row, &mut scope) {
-                Ok(value) => self.distribute(value, row, &mut given),
-                Err(Failed::Row(why)) => given.iter_mut().for_each(|one| one.fail(row, why.clone())),
+                Ok(value) => self.distribute(value, row, given),
+                Err(Failed::Row(why)) => fail_all(given, row, &why),
                 Err(Failed::Time) => return Err(self.too_slow()),
             }
-        }
-        given.into_iter().map(Gathered::finish).collect()
+            Ok(())
+        })
     }
 
     fn run(&self, cells: &BTreeMap<usize, Cells>, row: usize, scope: &mut Scope<'_>) -> Result<Dynamic, Failed> {
@@ -205,24 +148,26 @@ impl BoundScript {
     }
 
     /// Hands what a script gave for a row to its columns.
-    fn distribute(&self, value: Dynamic, row: usize, given: &mut [Gathered<'_>]) {
+    fn distribute(&self, got: Dynamic, row: usize, given: &mut [Gathered<'_>]) {
         if !self.script.is_map {
-            given.iter_mut().for_each(|one| one.take(row, Some(value.clone())));
+            let got = value(got);
+            given.iter_mut().for_each(|one| one.take(row, Some(got.clone())));
             return;
         }
-        let what = kind(&value);
-        let Some(mut map) = value.try_cast::<Map>() else {
-            let why = format!("the script gives {what}, and not a map such as `#{{ name: value }}`");
-            given.iter_mut().for_each(|one| one.fail(row, why.clone()));
-            return;
-        };
-        let values: Vec<Option<Dynamic>> = given.iter().map(|one| map.remove(one.output.name.as_str())).collect();
-        for (one, value) in given.iter_mut().zip(values) {
-            if map.is_empty() {
-                one.take(row, value);
-            } else {
-                one.fail(row, "the script gives a column that `returns` does not name".to_owned());
+        let mut map = match got.try_cast_result::<Map>() {
+            Ok(map) => map,
+            Err(other) => {
+                let what = value(other).kind();
+                let why = format!("the script gives {what}, and not a map such as `#{{ name: value }}`");
+                return fail_all(given, row, &why);
             }
+        };
+        let values: Vec<Option<Dynamic>> = given.iter().map(|one| map.remove(one.name())).collect();
+        if !map.is_empty() {
+            return fail_all(given, row, "the script gives a column that `returns` does not name");
+        }
+        for (one, got) in given.iter_mut().zip(values) {
+            one.take(row, got.map(value));
         }
     }
 
@@ -231,34 +176,5 @@ impl BoundScript {
         Error::new(ErrorKind::Timeout, format!("a script takes more than {limit} for one row"))
             .with_setting("limits.time")
             .with_hint("lower `limits.operations`, so that such a row is a bad row, or raise `limits.time`")
-    }
-}
-
-/// A column under way.
-struct Gathered<'a> {
-    output: &'a Output,
-    column: Column,
-    failed: Vec<(usize, String)>,
-}
-
-impl Gathered<'_> {
-    fn take(&mut self, row: usize, value: Option<Dynamic>) {
-        let Some(value) = value else { return self.fail(row, "the script does not give it".to_owned()) };
-        if let Err(why) = self.column.put(value) {
-            self.fail(row, self.output.mismatch(why));
-        }
-    }
-
-    fn fail(&mut self, row: usize, why: String) {
-        self.column.put_null();
-        self.failed.push((row, why));
-    }
-
-    fn finish(self) -> Result<Evaluated> {
-        let (values, unread) = self.column.finish()?;
-        let mut failed = self.failed;
-        failed.extend(unread.into_iter().map(|row| (row, self.output.mismatch("a text that is none"))));
-        failed.sort_by_key(|(row, _)| *row);
-        Ok(Evaluated { values, failed })
     }
 }

@@ -18,24 +18,24 @@ const MS_OF_A_DAY: i64 = 86_400_000;
 pub(crate) struct EventTime(pub(crate) BoundExpression);
 
 impl EventTime {
-    /// Binds the expression of the setting `time`.
+    /// Binds the expression of a setting.
     ///
     /// # Errors
     /// `Config` for unknown columns and for values that are no instants.
-    pub(crate) fn bind(expression: &Expression, relation: &Relation) -> Result<Self> {
-        let bound = expression.bind(relation).map_err(|error| error.with_setting("time"))?;
-        check(bound.data_type())?;
+    pub(crate) fn bind(expression: &Expression, relation: &Relation, setting: &str) -> Result<Self> {
+        let bound = expression.bind(relation).map_err(|error| error.with_setting(setting))?;
+        check(bound.data_type(), setting)?;
         Ok(Self(bound))
     }
 }
 
 /// # Errors
-/// `Config` when values of this type are no instants.
-pub(crate) fn check(data_type: &DataType) -> Result<()> {
+/// `Config`, with the setting, when values of this type are no instants.
+pub(crate) fn check(data_type: &DataType, setting: &str) -> Result<()> {
     match data_type {
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Ok(()),
         other => Err(Error::config(format!("an event time has to be a timestamp or a date, and this is {other}"))
-            .with_setting("time")
+            .with_setting(setting)
             .with_hint("convert it: `to_timestamp_millis(x)` for milliseconds since 1970, `to_timestamp(x)` for text")),
     }
 }
@@ -43,9 +43,9 @@ pub(crate) fn check(data_type: &DataType) -> Result<()> {
 /// Instants as milliseconds, rounded down; `None` for NULL.
 ///
 /// # Errors
-/// `Data` when one is too far away.
-pub(crate) fn millis(values: &ArrayRef) -> Result<Vec<Option<i64>>> {
-    let wide = |value: i64, factor: i64| value.checked_mul(factor).ok_or_else(too_far);
+/// `Data`, with the setting that they are of, when one is too far away.
+pub(crate) fn millis(values: &ArrayRef, setting: &str) -> Result<Vec<Option<i64>>> {
+    let wide = |value: i64, factor: i64| value.checked_mul(factor).ok_or_else(|| too_far(setting));
     match values.data_type() {
         DataType::Timestamp(TimeUnit::Second, _) => {
             let values = values.as_primitive::<TimestampSecondType>().iter();
@@ -82,7 +82,7 @@ pub(crate) fn edge_type(times: &DataType) -> DataType {
 /// # Errors
 /// `Data` when one is too far away.
 pub(crate) fn edges(ms: impl Iterator<Item = i64>, data_type: &DataType) -> Result<ArrayRef> {
-    let values: Vec<i64> = ms.map(|ms| ms.checked_mul(1_000).ok_or_else(too_far)).collect::<Result<_>>()?;
+    let values: Vec<i64> = ms.map(|ms| ms.checked_mul(1_000).ok_or_else(|| too_far("time"))).collect::<Result<_>>()?;
     let array = TimestampMicrosecondArray::from(values);
     Ok(match data_type {
         DataType::Timestamp(_, Some(zone)) => Arc::new(array.with_timezone(zone.clone())),
@@ -119,8 +119,8 @@ pub(crate) fn number(bytes: &[u8]) -> Option<i64> {
     bytes.try_into().ok().map(|bytes| (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
 }
 
-fn too_far() -> Error {
+fn too_far(setting: &str) -> Error {
     Error::new(aqueduct_model::ErrorKind::Data, "an event time is too far away for a timestamp")
-        .with_setting("time")
+        .with_setting(setting)
         .with_hint("leave such rows out before: `Filter` with a sensible range of years")
 }

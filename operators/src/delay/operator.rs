@@ -138,11 +138,11 @@ impl Delay {
     /// By when each row may leave by its own event time; `None` where it has none.
     fn own_ms(&mut self, batch: &Batch) -> Result<Vec<Option<i64>>> {
         let Some(time) = &self.time else { return Ok(vec![None; batch.num_rows()]) };
-        let bound = self.bound.get(batch.relation(), || EventTime::bind(time, batch.relation()))?;
+        let bound = self.bound.get(batch.relation(), || EventTime::bind(time, batch.relation(), "time"))?;
         let values = bound.0.evaluate_rows(batch.rows())?.values;
         let known = present(bound.0.columns(), batch);
         let is_known = |row: usize| known.as_ref().is_none_or(|known| known.value(row));
-        let ms = millis(&values)?;
+        let ms = millis(&values, "time")?;
         let due = |ms: i64| ms.saturating_add(self.hold_ms);
         Ok(ms.into_iter().enumerate().map(|(row, ms)| ms.filter(|_| is_known(row)).map(due)).collect())
     }

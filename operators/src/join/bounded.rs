@@ -7,7 +7,7 @@ use aqueduct_model::{
 use async_trait::async_trait;
 
 use super::config::{JoinConfig, Kind};
-use super::sides::Layout;
+use super::query::Layout;
 use crate::sql::whole::{Input, Target, WholeQuery, Work, all_known, quoted};
 
 /// A bounded join.

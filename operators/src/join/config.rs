@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use aqueduct_model::{ByteSize, Error, Result};
+use aqueduct_model::{ByteSize, HumanDuration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::times::{AsOf, Interval};
 use crate::mapping::Ordered;
-use crate::sql::Expression;
-use crate::sql::config::{check, memory};
+use crate::sql::config::memory;
+use crate::window::Late;
 
 /// Which rows belong together, and what comes of them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinConfig {
-    /// When rows are joined.
+    /// When rows are joined: `bounded` by default. With `interval` or `as_of` it is event time that says so.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: Option<Mode>,
     /// Which rows come out.
     #[serde(default, rename = "type")]
     pub kind: Kind,
@@ -27,6 +28,20 @@ pub struct JoinConfig {
     /// together, not which come out: a left join gives rows of the left table that find no partner all the same.
     #[serde(default, rename = "where")]
     pub condition: Option<String>,
+    /// Joins rows whose event times lie close together: `{ left: placed_at, right: paid_at, to: 1h }` joins orders with
+    /// what is paid within an hour. The inputs may be endless, and take inserts only.
+    #[serde(default)]
+    pub interval: Option<Interval>,
+    /// Joins each row of the left table with the last row of the right table at its time: `{ left: placed_at, right:
+    /// valid_from }` joins orders with the prices of their time. The inputs may be endless, and take inserts only.
+    #[serde(default)]
+    pub as_of: Option<AsOf>,
+    /// With `interval` or `as_of`: how long rows are waited for after the watermark has passed their time.
+    #[serde(default)]
+    pub lateness: Option<HumanDuration>,
+    /// With `interval` or `as_of`: what becomes of rows that come behind the watermark (and `lateness`).
+    #[serde(default)]
+    pub late: Late,
     /// The left table: the id of an input task, or a table's name; by default the first input.
     #[serde(default)]
     pub left: Option<String>,
@@ -44,8 +59,9 @@ pub struct JoinConfig {
     /// anti joins, inner and left joins on the whole key of the right table), both keys for other inner joins, else none.
     #[serde(default)]
     pub key: Option<Vec<String>>,
-    /// The columns of the output in mode `changelog`, in this order, named as they come out; those of its key have to be
-    /// among them. All by default; but then a new column of one of the tables stops the flow.
+    /// The columns of the output in mode `changelog`, and with `interval` or `as_of`, in this order, named as they come
+    /// out; those of its key have to be among them. All by default; but then a new column of one of the tables stops the
+    /// flow.
     #[serde(default)]
     pub select: Option<Vec<String>>,
     /// The memory of kept rows; what does not fit is in files. 256 MiB by default.
@@ -98,45 +114,14 @@ pub enum On {
 }
 
 impl JoinConfig {
-    /// # Errors
-    /// `Config` with the setting.
-    pub(super) fn check(&self) -> Result<()> {
-        check(self.memory, &self.columns)?;
-        if self.pairs().is_empty() {
-            return Err(Error::config("nothing says which rows belong together")
-                .with_setting("on")
-                .with_hint("write `on: [customer_id]` or `on: [{ customer_id: id }]`"));
-        }
-        if let Some(condition) = &self.condition {
-            Expression::parse(condition).map_err(|error| error.with_setting("where"))?;
-        }
-        if self.mode == Mode::Changelog {
-            self.check_changelog()?;
-        } else if self.select.is_some() {
-            return Err(Error::config("a bounded join gives all columns")
-                .with_setting("select")
-                .with_hint("choose columns with a task `Mapping` behind it"));
-        }
-        if self.left.is_some() && self.left == self.right {
-            return Err(Error::config("a table cannot be joined with itself here")
-                .with_setting("right")
-                .with_hint("use a task `SQL`: `select … from t as a join t as b on …`"));
-        }
-        Ok(())
+    /// When rows are joined, where event time does not say it.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode.unwrap_or_default()
     }
 
-    fn check_changelog(&self) -> Result<()> {
-        if self.key.is_some() {
-            return Err(Error::config("the key of a join of changing tables follows from theirs")
-                .with_setting("key")
-                .with_hint("remove `key`"));
-        }
-        if !self.columns.is_empty() {
-            return Err(Error::config("tables that change say themselves what their columns are")
-                .with_setting("columns")
-                .with_hint("remove `columns`; those of the output are chosen by `select: […]`"));
-        }
-        Ok(())
+    /// True when rows are joined by event time.
+    pub(super) fn is_timed(&self) -> bool {
+        self.interval.is_some() || self.as_of.is_some()
     }
 
     /// The columns that are equal: the left table's and the right one's.

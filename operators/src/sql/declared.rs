@@ -12,7 +12,7 @@ use crate::mapping::Ordered;
 ///
 /// # Errors
 /// `Config` for a type that is none.
-pub(super) fn declared(table: &str, columns: &Ordered<String>) -> Result<Arc<Relation>> {
+pub(crate) fn declared(table: &str, columns: &Ordered<String>) -> Result<Arc<Relation>> {
     let none = Relation::new(RelationName::table(table), Arc::new(Schema::empty()), &[] as &[&str], 1)?;
     let fields = columns.0.iter().map(|(column, sql_type)| {
         let null = Expression::constant(&serde_json::Value::Null)?.cast_to(sql_type);

@@ -31,6 +31,7 @@ mod wildcard;
 pub(crate) use aggregate::{Aggregate, AggregateCall};
 pub use bound::{BoundExpression, Evaluated};
 pub use config::SqlConfig;
+pub(crate) use declared::declared;
 pub use expression::Expression;
 pub use operator::ENTRY;
 pub(crate) use pair::PairSide;

@@ -118,9 +118,9 @@ impl Operator for Watermarks {
 
     async fn process(&mut self, _port: InputPort, batch: Batch, out: &mut dyn Output) -> Result<()> {
         let time = &self.time;
-        let bound = self.bound.get(batch.relation(), || EventTime::bind(time, batch.relation()))?;
+        let bound = self.bound.get(batch.relation(), || EventTime::bind(time, batch.relation(), "time"))?;
         // A time that cannot be computed moves nothing; a window refuses its row.
-        let ms = millis(&bound.0.evaluate_rows(batch.rows())?.values)?;
+        let ms = millis(&bound.0.evaluate_rows(batch.rows())?.values, "time")?;
         let columns = bound.0.columns().to_vec();
         let times = Times { batch: &batch, columns: &columns, ms };
         let mut begin = 0;

@@ -47,7 +47,7 @@ impl Bound {
         })?;
         let groups = settings.parsed.by.len() - 1;
         let times = group.by[groups].data_type().clone();
-        check(&times)?;
+        check(&times, "time")?;
         let edges = edge_type(&times);
         let fields = group.output.columns().fields();
         let mut columns = vec![Field::new(START, edges.clone(), false), Field::new(END, edges.clone(), false)];

@@ -60,7 +60,7 @@ impl Panes {
     /// `Data` when a row is taken away that was never there.
     pub(super) fn take_in(&mut self, bound: &Bound, moves: &Moves, columns: &Columns) -> Result<Vec<usize>> {
         let Some(times) = columns.by.last() else { return Err(Error::bug("rows without an event time")) };
-        let times = millis(times)?;
+        let times = millis(times, "time")?;
         let keys = bound.keys(&columns.by)?;
         let mut failed = columns.failed.iter().map(|(i, _)| *i).peekable();
         let mut groups = Groups::new(self.values);

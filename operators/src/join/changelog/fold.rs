@@ -1,14 +1,11 @@
 //! A row comes or goes, and with it the pairs that it makes.
 
-use std::sync::Arc;
-
 use aqueduct_model::{Error, ErrorKind, Result};
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{FieldRef, Schema};
 
 use super::kept::{Kept, Rows};
-use super::pairs::{self, Pairs};
-use super::shape::{Alone, Shape};
+use super::pairs::Pairs;
+use crate::join::joined::{PairRef, holds};
+use crate::join::shape::{Alone, Shape};
 
 /// A table's row that comes or goes, and how to find its partners.
 pub(super) struct Moved<'a> {
@@ -75,19 +72,15 @@ fn partners(shape: &Shape, rows: &mut Rows, moved: &Moved<'_>, row: &Kept) -> Re
         Some(id) => rows.get(other, Some(on), id)?.into_iter().collect(),
         None => rows.partners(other, on)?,
     };
-    let Some(condition) = shape.condition.as_ref().filter(|_| !found.is_empty()) else { return Ok(found) };
-    let made: Vec<[Option<&[u8]>; 2]> = found
+    if shape.condition.is_none() {
+        return Ok(found);
+    }
+    let made: Vec<PairRef<'_>> = found
         .iter()
         .map(|partner| sided(moved.side, Some(row), Some(partner)).map(|row| row.map(|row| row.bytes.as_slice())))
         .collect();
-    let fields: Vec<FieldRef> = shape.sides.iter().flat_map(|side| side.narrow.fields().iter().cloned()).collect();
-    // Names may come twice here, and the condition knows its columns by their places.
-    let both = RecordBatch::try_new(Arc::new(Schema::new(fields)), pairs::both(shape, &made)?);
-    let both = both.map_err(|error| Error::bug("joined rows do not fit their own columns").with_source(error))?;
-    let holds = condition.evaluate(&both)?;
-    let holds = holds.as_boolean();
-    let kept = found.into_iter().enumerate().filter(|(i, _)| holds.is_valid(*i) && holds.value(*i));
-    Ok(kept.map(|(_, partner)| partner).collect())
+    let holds = holds(shape, &made)?;
+    Ok(found.into_iter().zip(holds).filter(|(_, holds)| *holds).map(|(partner, _)| partner).collect())
 }
 
 /// The left row before the right one.

@@ -2,7 +2,7 @@
 
 use aqueduct_model::{Error, ErrorKind, Result};
 
-use super::side::Row;
+use crate::join::side::Row;
 use crate::state::Store;
 
 /// Rows of the left table, and of the right one, begin with these.

@@ -4,7 +4,6 @@
 //! with the same values: each pair is a row of the output that comes or goes. Each kept row knows how many partners it
 //! has, so that a row of an outer join with NULLs comes and goes with the last and the first of them.
 //!
-//! * `side` reads the rows of one table: what comes, what goes, whatever the source sends of old rows.
 //! * `kept` is the state: the rows of both tables.
 //! * `fold` is the join itself, row by row.
 //! * `pairs` turns what comes and goes into changes of the output, compacted by key.
@@ -13,8 +12,6 @@ mod fold;
 mod kept;
 mod operator;
 mod pairs;
-mod shape;
-mod side;
 #[cfg(test)]
 mod tests;
 

@@ -3,16 +3,11 @@
 
 use std::collections::HashMap;
 
-use aqueduct_model::{Batch, Error, Op, Result};
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::kernels::zip::zip;
-use arrow::compute::{cast, take};
+use aqueduct_model::{Batch, Op, Result};
 
 use super::kept::Kept;
-use super::shape::{Chosen, Shape};
-
-/// The rows of both tables, as bytes; `None` where a row has no partner.
-type Pair = [Option<Vec<u8>>; 2];
+use crate::join::joined::{Pair, borrowed, rows};
+use crate::join::shape::Shape;
 
 /// See the module.
 #[derive(Default)]
@@ -85,52 +80,10 @@ impl Pairs {
         if pairs.is_empty() {
             return Ok(None);
         }
-        let pairs: Vec<[Option<&[u8]>; 2]> =
-            pairs.iter().map(|[left, right]| [left.as_deref(), right.as_deref()]).collect();
-        let rows = rows(shape, &pairs)?;
+        let rows = rows(shape, &borrowed(&pairs))?;
         if ops.iter().all(|op| *op == Op::Insert as u8) {
             return Batch::inserts(shape.output.clone(), rows).map(Some);
         }
         Batch::changes(shape.output.clone(), rows, ops.into()).map(Some)
     }
-}
-
-/// Pairs as rows of the needed columns of both tables.
-///
-/// # Errors
-/// `State` when kept rows are not of their columns.
-pub(super) fn both(shape: &Shape, pairs: &[[Option<&[u8]>; 2]]) -> Result<Vec<ArrayRef>> {
-    let mut all: Vec<ArrayRef> = Vec::new();
-    for (i, side) in shape.sides.iter().enumerate() {
-        let there = side.restored(pairs.iter().filter_map(|pair| pair[i]))?;
-        if there.num_rows() == pairs.len() {
-            all.extend_from_slice(there.columns());
-            continue;
-        }
-        let mut next = 0..there.num_rows() as u64;
-        let places: UInt64Array = pairs.iter().map(|pair| pair[i].and_then(|_| next.next())).collect();
-        for column in there.columns() {
-            all.push(take(column, &places, None).map_err(unfit)?);
-        }
-    }
-    Ok(all)
-}
-
-/// Pairs as rows of the output.
-fn rows(shape: &Shape, pairs: &[[Option<&[u8]>; 2]]) -> Result<RecordBatch> {
-    let all = both(shape, pairs)?;
-    let has_left = BooleanArray::from(pairs.iter().map(|pair| pair[0].is_some()).collect::<Vec<_>>());
-    let column = |chosen: &Chosen| match chosen.or {
-        Some(or) if has_left.false_count() > 0 => {
-            let other = cast(&all[or], all[chosen.place].data_type()).map_err(unfit)?;
-            zip(&has_left, &all[chosen.place], &other).map_err(unfit)
-        }
-        _ => Ok(all[chosen.place].clone()),
-    };
-    let columns = shape.chosen.iter().map(column).collect::<Result<Vec<_>>>()?;
-    RecordBatch::try_new(shape.output.columns().clone(), columns).map_err(unfit)
-}
-
-fn unfit(error: arrow::error::ArrowError) -> Error {
-    Error::bug("joined rows do not fit their own columns").with_source(error)
 }

@@ -41,7 +41,7 @@ impl Bound {
     /// `Config` for unknown columns and types that have no order.
     pub(super) fn new(settings: &Settings, until: &crate::sql::Expression, input: &Arc<Relation>) -> Result<Self> {
         let until = until.bind(input).map_err(|error| error.with_setting("until"))?;
-        check(until.data_type()).map_err(|error| error.with_setting("until"))?;
+        check(until.data_type(), "until")?;
         let mut per = Vec::new();
         for name in &settings.per {
             per.push(input.column(name).map_err(|error| error.with_setting("per"))?.0);
@@ -77,7 +77,7 @@ impl Bound {
     pub(super) fn places(&self, batch: &Batch) -> Result<Places> {
         let until = self.until.evaluate_rows(batch.rows())?;
         let mut refused = until.failed;
-        let until = millis(&until.values).map_err(|error| error.with_setting("until"))?;
+        let until = millis(&until.values, "until")?;
         let mut by: Vec<ArrayRef> = Vec::new();
         for key in &self.by {
             let key = key.evaluate_rows(batch.rows())?;

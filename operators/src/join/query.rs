@@ -1,4 +1,4 @@
-//! The two tables of a join, and what comes out of them.
+//! The query of a bounded join, and what comes out of it.
 
 use aqueduct_model::{Error, Relation, Result};
 use arrow::datatypes::DataType;

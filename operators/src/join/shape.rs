@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aqueduct_model::{Error, Relation, RelationName, Result};
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::config::{JoinConfig, Kind};
 use super::side::Side;
-use crate::join::config::{JoinConfig, Kind};
 use crate::sql::{BoundExpression, Expression, PairSide};
 
 /// See the module.
@@ -90,6 +90,7 @@ impl Shape {
         let by = match (&left.key, &right.key) {
             _ if !has_pairs => [true, false],
             // At most one row of the one table meets a row of the other, which therefore says which pair it is.
+            (Some(_), _) if config.as_of.is_some() => [true, false],
             (Some(_), Some(_)) if right.by_key.is_some() && alone[1] == Alone::Never => [true, false],
             (Some(_), Some(_)) if left.by_key.is_some() && alone[0] == Alone::Never => [false, true],
             _ => [true, true],

@@ -109,6 +109,11 @@ pub struct Properties {
     pub changes: ChangeSupport,
     /// An operator that gives its rows when its input ends; behind a source that never ends it would give none.
     pub needs_end: bool,
+    /// An operator that gives its rows as event time comes on; behind a source that never ends and says nothing of event
+    /// time it would give none.
+    pub needs_event_time: bool,
+    /// An operator that says how far event time has come.
+    pub gives_event_time: bool,
     /// An operator that runs flows: what it is for may happen there, so nobody needs to read its rows. It puts values
     /// of rows (`${row.x}`) into its settings by itself.
     pub runs_flows: bool,
@@ -135,6 +140,8 @@ impl Properties {
             transactional: false,
             changes: ChangeSupport::Changes,
             needs_end: false,
+            needs_event_time: false,
+            gives_event_time: false,
             runs_flows: false,
             stateful: false,
             cardinality: Cardinality::Any,

@@ -1,4 +1,5 @@
-//! Updates and deletes must not reach a task that takes inserts only, nor an endless stream one that waits for its end.
+//! Updates and deletes must not reach a task that takes inserts only, nor an endless stream one that waits for its end, or
+//! for event time of which the stream says nothing.
 
 use aqueduct_model::{ChangeSupport, PluginKind};
 
@@ -12,7 +13,8 @@ use crate::plan::Plan;
 const MODE: &str = "mode";
 
 /// Reports every pair of a task that emits changes and a task that cannot take them, and every pair of a source that
-/// never ends and an operator that waits for its end; `order[i]` is the draft of the plan's task i.
+/// never ends and an operator that waits for its end, or for event time that does not come from there; `order[i]` is the
+/// draft of the plan's task i.
 pub(super) fn check(plan: &Plan, drafts: &[Draft], order: &[usize], report: &mut Report) {
     for (index, task) in plan.tasks.iter().enumerate() {
         if task.kind() == PluginKind::Operator {
@@ -55,4 +57,26 @@ fn check_operator(plan: &Plan, index: usize, drafts: &[Draft], order: &[usize], 
             report.error(def.plugin.span, complaint).in_task(&task.id).of_setting("plugin");
         }
     }
+    if task.properties.needs_event_time {
+        for source in timeless(plan, index).into_iter().map(|source| &plan.tasks[source]) {
+            let complaint = message::timeless_into_operator(&source.id, source.entry.name, task.entry.name);
+            report.error(def.plugin.span, complaint).in_task(&task.id).of_setting("plugin");
+        }
+    }
+}
+
+/// The sources that never end and whose rows reach a task on a way on which nothing says how far event time has come.
+fn timeless(plan: &Plan, task: usize) -> Vec<usize> {
+    let mut feeds = vec![false; plan.tasks.len()];
+    feeds[task] = true;
+    // Inputs come before their readers, so one pass from the back goes all ways at once.
+    for index in (0..=task).rev().filter(|index| *index == task || !plan.tasks[*index].properties.gives_event_time) {
+        if feeds[index] {
+            plan.tasks[index].inputs.iter().for_each(|edge| feeds[edge.task] = true);
+        }
+    }
+    let is_endless = |index: &usize| {
+        plan.tasks[*index].kind() == PluginKind::Source && plan.tasks[*index].properties.unbounded
+    };
+    (0..task).filter(|index| feeds[*index]).filter(is_endless).collect()
 }

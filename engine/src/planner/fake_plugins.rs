@@ -1,5 +1,7 @@
 //! Plugins for tests: the names and main settings of real ones, without anything behind them.
 
+use std::collections::BTreeMap;
+
 use aqueduct_model::{
     Catalogue, ChangeSupport, Delivery, Error, Operator, OperatorPlugin, PlacedSource, Properties, Replay, Result,
     Sink, SinkPlugin, Source, SourcePlugin, operator, sink, source,
@@ -21,6 +23,7 @@ pub(crate) fn catalogue() -> Catalogue {
         operator::<Sort>(),
         operator::<Sql>(),
         operator::<Pivot>(),
+        operator::<Watermark>(),
         sink::<ConsoleOutput>(),
         sink::<DuckDbOutput>(),
     ])
@@ -213,17 +216,61 @@ impl OperatorPlugin for Union {
     }
 }
 
+/// Settings of `Join`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct JoinConfig {
+    /// Columns.
+    #[allow(dead_code)]
+    #[serde(default)]
+    on: Vec<String>,
+    /// By times that lie close together.
+    #[serde(default)]
+    interval: BTreeMap<String, String>,
+    /// By the last row at a time.
+    #[serde(default)]
+    as_of: BTreeMap<String, String>,
+}
+
 struct Join;
 impl OperatorPlugin for Join {
     const NAME: &'static str = "Join";
-    const SUMMARY: &'static str = "Joins two inputs.";
+    const SUMMARY: &'static str = "Joins two inputs, by event time where that is given.";
     const NOTES: &'static str = "";
     const EXAMPLE: &'static str = "";
-    type Config = NoConfig;
-    fn properties(_: &NoConfig) -> Properties {
-        Properties { inputs: (2, 2), stateful: true, ..Properties::operator() }
+    type Config = JoinConfig;
+    fn properties(config: &JoinConfig) -> Properties {
+        let both = Properties { inputs: (2, 2), stateful: true, ..Properties::operator() };
+        match config.interval.is_empty() && config.as_of.is_empty() {
+            true => both,
+            false => Properties { changes: ChangeSupport::AppendOnly, needs_event_time: true, ..both },
+        }
     }
-    fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+    fn build(_: JoinConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `Watermark`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WatermarkConfig {
+    /// The event time.
+    #[allow(dead_code)]
+    time: String,
+}
+
+struct Watermark;
+impl OperatorPlugin for Watermark {
+    const NAME: &'static str = "Watermark";
+    const SUMMARY: &'static str = "Says how far event time has come.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = WatermarkConfig;
+    fn properties(_: &WatermarkConfig) -> Properties {
+        Properties { gives_event_time: true, ..Properties::operator() }
+    }
+    fn build(_: WatermarkConfig) -> Result<Box<dyn Operator>> {
         unbuilt()
     }
 }
@@ -250,6 +297,8 @@ struct SortConfig {
     /// Columns.
     #[allow(dead_code)]
     by: Vec<String>,
+    /// The end of a row's window.
+    until: Option<String>,
 }
 
 struct Sort;
@@ -259,8 +308,9 @@ impl OperatorPlugin for Sort {
     const NOTES: &'static str = "";
     const EXAMPLE: &'static str = "";
     type Config = SortConfig;
-    fn properties(_: &SortConfig) -> Properties {
-        Properties { changes: ChangeSupport::AppendOnly, needs_end: true, ..Properties::operator() }
+    fn properties(config: &SortConfig) -> Properties {
+        let (needs_end, needs_event_time) = (config.until.is_none(), config.until.is_some());
+        Properties { changes: ChangeSupport::AppendOnly, needs_end, needs_event_time, ..Properties::operator() }
     }
     fn build(_: SortConfig) -> Result<Box<dyn Operator>> {
         unbuilt()

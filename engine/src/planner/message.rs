@@ -191,11 +191,28 @@ pub(super) fn endless_into_operator(source: &str, source_plugin: &str, plugin: &
     )
 }
 
+pub(super) fn timeless_into_operator(source: &str, source_plugin: &str, plugin: &str) -> Message {
+    message(
+        format!(
+            "{plugin} with these settings gives its rows as event time comes on, but nothing says how far it has come in \
+             the rows of the task `{source}` ({source_plugin}), which never ends"
+        ),
+        format!(
+            "put a task Watermark between the two: `plugin: Watermark, from: {source}, config: {{ time: <its event \
+             time> }}`"
+        ),
+    )
+}
+
 /// What does on streams and changelogs what an operator does at the end of its input.
 fn over_changes(plugin: &str) -> Option<&'static str> {
     match plugin {
         "SQL" => Some(
             "use a task Group for totals, Unique or Duplicate for `distinct`, and SQL for what each row says alone",
+        ),
+        "Join" => Some(
+            "write `mode: changelog` for tables that change, and `interval` or `as_of` for endless inputs that have inserts \
+             only",
         ),
         "Unique" => Some("use a task Group with `count(*)`"),
         "Duplicate" => Some("use a horizon (`rows: 10000`, or `within: 10m` with `time_column`)"),

@@ -191,6 +191,28 @@ fn an_operator_that_takes_inserts_only_or_needs_the_end_is_refused_behind_what_d
 }
 
 #[test]
+fn an_operator_that_waits_for_event_time_is_refused_behind_an_endless_source_that_says_nothing_of_it() {
+    let flow = |orders: &str, tasks: &str, from: &str| {
+        format!(
+            "flow: x\ntasks:\n  - {{ id: a, plugin: FakerInput, config: {{ dataset: orders{orders} }} }}\n  - {{ id: b, plugin: FakerInput, config: {{ dataset: orders }} }}\n  - {{ id: t, plugin: Watermark, from: b, config: {{ time: created_at }} }}\n{tasks}  - {{ id: j, plugin: Join, from: [{from}], config: {{ on: [id], as_of: {{ left: l, right: r }} }} }}\n  - {{ id: z, plugin: ConsoleOutput, from: j }}\n"
+        )
+    };
+    let timed = "  - { id: f, plugin: Filter, from: a, config: { where: x } }\n  - { id: s, plugin: Watermark, from: f, config: { time: created_at } }\n";
+    planned(&flow("", timed, "s, t"));
+    planned(&flow(", rows: 5", "", "a, t"));
+    let found = refused(&flow("", "", "a, t"));
+    let [complaint] = found.as_slice() else { panic!("one is refused: {found:#?}") };
+    assert_eq!((complaint.task.as_deref(), complaint.line), (Some("j"), 6));
+    assert!(complaint.message.contains("the task `a` (FakerInput), which never ends"), "{complaint}");
+    assert!(complaint.hint.contains("plugin: Watermark, from: a"), "{complaint}");
+    // Where rows with event time meet rows without, nothing is known of them together.
+    let found = refused(&flow("", "  - { id: u, plugin: Union, from: [a, t] }\n", "u, t"));
+    assert!(found.len() == 1 && found[0].message.contains("`a` (FakerInput)"), "{found:#?}");
+    let found = refused(&flow(", rows: 5, changes: true", "", "a, t"));
+    assert!(found[0].message.contains("takes inserts only") && found[0].hint.contains("mode: changelog"), "{found:#?}");
+}
+
+#[test]
 fn an_operator_that_makes_updates_is_refused_before_what_takes_inserts_only() {
     let flow = |task: &str| {
         format!(

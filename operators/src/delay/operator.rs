@@ -32,8 +32,14 @@ impl OperatorPlugin for Plugin {
     const EXAMPLE: &'static str = include_str!("example.yaml");
     type Config = DelayConfig;
 
-    fn properties(_: &DelayConfig) -> Properties {
-        Properties { inputs: (1, usize::MAX), stateful: true, blocking: true, ..Properties::operator() }
+    fn properties(config: &DelayConfig) -> Properties {
+        Properties {
+            inputs: (1, usize::MAX),
+            needs_event_time: config.time.is_some(),
+            stateful: true,
+            blocking: true,
+            ..Properties::operator()
+        }
     }
 
     fn validate(config: &DelayConfig) -> Result<()> {

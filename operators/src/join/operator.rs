@@ -5,6 +5,8 @@ use aqueduct_model::{ChangeSupport, Operator, OperatorPlugin, PluginEntry, Prope
 use super::bounded::Bounded;
 use super::changelog::ChangelogJoin;
 use super::config::{JoinConfig, Kind, Mode};
+use super::timed;
+use crate::window::Late;
 
 /// The entry of `Join`.
 pub const ENTRY: PluginEntry = operator::<Plugin>();
@@ -19,23 +21,17 @@ impl OperatorPlugin for Plugin {
     type Config = JoinConfig;
 
     fn properties(config: &JoinConfig) -> Properties {
-        match config.mode {
-            Mode::Changelog => Properties {
-                inputs: (1, usize::MAX),
-                stateful: true,
-                blocking: true,
-                // A row that finds its first partner takes back that it had none.
-                emits_changes: config.kind != Kind::Inner,
-                ..Properties::operator()
-            },
-            Mode::Bounded => Properties {
-                inputs: (1, usize::MAX),
-                changes: ChangeSupport::AppendOnly,
-                needs_end: true,
-                stateful: true,
-                blocking: true,
-                ..Properties::operator()
-            },
+        let both = Properties { inputs: (1, usize::MAX), stateful: true, blocking: true, ..Properties::operator() };
+        if config.is_timed() {
+            let mut outputs = vec!["out".to_owned()];
+            outputs.extend((config.late == Late::Port).then(|| "late".to_owned()));
+            let changes = ChangeSupport::AppendOnly;
+            return Properties { outputs, changes, needs_event_time: true, ..both };
+        }
+        match config.mode() {
+            // A row that finds its first partner takes back that it had none.
+            Mode::Changelog => Properties { emits_changes: config.kind != Kind::Inner, ..both },
+            Mode::Bounded => Properties { changes: ChangeSupport::AppendOnly, needs_end: true, ..both },
         }
     }
 
@@ -45,7 +41,8 @@ impl OperatorPlugin for Plugin {
 
     fn build(config: JoinConfig) -> Result<Box<dyn Operator>> {
         config.check()?;
-        match config.mode {
+        match config.mode() {
+            _ if config.is_timed() => timed::build(config),
             Mode::Bounded => Ok(Box::new(Bounded::new(config))),
             Mode::Changelog => Ok(Box::new(ChangelogJoin::new(config))),
         }

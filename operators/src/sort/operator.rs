@@ -32,6 +32,7 @@ impl OperatorPlugin for Plugin {
             outputs,
             changes: ChangeSupport::AppendOnly,
             needs_end: config.until.is_none(),
+            needs_event_time: config.until.is_some(),
             stateful: true,
             blocking: true,
             cardinality: Cardinality::Any,

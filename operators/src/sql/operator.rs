@@ -36,6 +36,7 @@ impl OperatorPlugin for Plugin {
             return Properties {
                 inputs: (1, usize::MAX),
                 emits_changes: !is_windowed,
+                needs_event_time: is_windowed,
                 stateful: true,
                 blocking: true,
                 ..Properties::operator()

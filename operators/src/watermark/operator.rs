@@ -26,6 +26,7 @@ impl OperatorPlugin for Plugin {
     fn properties(config: &WatermarkConfig) -> Properties {
         Properties {
             stateful: true,
+            gives_event_time: true,
             cardinality: Cardinality::OneToOne,
             idle_after: config.idle,
             ..Properties::operator()

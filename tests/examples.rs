@@ -199,13 +199,36 @@ fn while_paging_api() {
 }
 
 #[test]
+fn orders_in_time() {
+    let work = whole_example("orders_in_time");
+    std::fs::create_dir(work.file("in")).expect("a folder");
+    let page = std::fs::read_to_string(work.file("README.md")).expect("the page");
+    let files = page.lines().filter_map(|line| line.strip_prefix("printf '")?.split_once("' > "));
+    let files: Vec<(&str, &str)> = files.collect();
+    assert_eq!(files.len(), 3, "{page}");
+    for (rows, file) in files {
+        work.write(file, rows.replace("\\n", "\n"));
+    }
+    let daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+    let report = || {
+        let sql = "SELECT group_concat(id || ' ' || round(rate, 2) || ' ' || coalesce(round(paid, 2), 'none'), ', ')
+             FROM (SELECT * FROM settled ORDER BY id)";
+        let rows = lite(&work.file("report.db"), sql).unwrap_or_default();
+        rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default()
+    };
+    eventually("the order that was paid, and the one whose hour is over", LIMIT, || report() == "1 1.1 10.0, 2 1.2 none");
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(report(), "1 1.1 10.0, 2 1.2 none");
+}
+
+#[test]
 fn examples_pass_their_own_tests() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut command = crate::harness::program();
     // Every test says itself what its flow needs.
     command.current_dir(examples).arg("test").env_remove("MASKING_KEY");
     let passed = crate::harness::Finished::of(&mut command).ok();
-    for name in ["masking_and_checks", "pivot_report", "switch_by_amount"] {
+    for name in ["masking_and_checks", "orders_in_time", "pivot_report", "switch_by_amount"] {
         assert!(passed.stdout.contains(&format!("ok     ./{name}/flow")), "{name}: {}", passed.stdout);
     }
 }

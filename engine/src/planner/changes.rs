@@ -75,8 +75,7 @@ fn timeless(plan: &Plan, task: usize) -> Vec<usize> {
             plan.tasks[index].inputs.iter().for_each(|edge| feeds[edge.task] = true);
         }
     }
-    let is_endless = |index: &usize| {
-        plan.tasks[*index].kind() == PluginKind::Source && plan.tasks[*index].properties.unbounded
-    };
+    let is_endless =
+        |index: &usize| plan.tasks[*index].kind() == PluginKind::Source && plan.tasks[*index].properties.unbounded;
     (0..task).filter(|index| feeds[*index]).filter(is_endless).collect()
 }

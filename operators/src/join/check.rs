@@ -79,7 +79,9 @@ impl JoinConfig {
         if !matches!(self.kind, Kind::Inner | Kind::Left) {
             return Err(Error::config("a join by `as_of` gives rows of the left table, each with one of the right")
                 .with_setting("type")
-                .with_hint("write `type: inner` or `type: left`; put the other table on the left with `left` and `right`"));
+                .with_hint(
+                    "write `type: inner` or `type: left`; put the other table on the left with `left` and `right`",
+                ));
         }
         if self.condition.is_some() {
             return Err(Error::config("a join by `as_of` takes the last row of its time, whatever else it says")

@@ -149,8 +149,7 @@ impl Tables {
         }
         store.put(SHAPES[side].to_vec(), now)?;
         store.put(TABLES[side].to_vec(), kept_relation::write(relation)?)?;
-        self.known[side] =
-            Some(Table { relation: relation.clone(), side: Arc::new(bound), is_declared: false });
+        self.known[side] = Some(Table { relation: relation.clone(), side: Arc::new(bound), is_declared: false });
         self.meet()?;
         if self.shape.is_none() {
             return Ok(false);
@@ -226,9 +225,9 @@ impl Tables {
             return Ok(());
         }
         let text = format!("{} has the columns {}, and not {}", relation.name(), came.join(", "), said.join(", "));
-        Err(Error::new(ErrorKind::Schema, text)
-            .with_setting("columns")
-            .with_hint("write the columns as they come, in their order, and start over with `aqueduct checkpoint reset`"))
+        Err(Error::new(ErrorKind::Schema, text).with_setting("columns").with_hint(
+            "write the columns as they come, in their order, and start over with `aqueduct checkpoint reset`",
+        ))
     }
 
     /// The error of rows that find no partner, because nothing came of the other table.

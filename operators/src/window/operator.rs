@@ -41,7 +41,14 @@ impl OperatorPlugin for Plugin {
         let mut outputs = vec!["out".to_owned()];
         outputs.extend((config.late == Late::Port).then(|| "late".to_owned()));
         let changes = if config.changes { ChangeSupport::Changes } else { ChangeSupport::AppendOnly };
-        Properties { outputs, changes, needs_event_time: true, stateful: true, blocking: true, ..Properties::operator() }
+        Properties {
+            outputs,
+            changes,
+            needs_event_time: true,
+            stateful: true,
+            blocking: true,
+            ..Properties::operator()
+        }
     }
 
     fn validate(config: &WindowConfig) -> Result<()> {

@@ -176,7 +176,9 @@ impl Operator for ChangelogJoin {
         if self.bind(side, batch.relation())? {
             self.catch_up(out).await?;
         }
-        let Some(table) = self.tables.get(side).cloned() else { return Err(Error::bug("a table of a join is not bound")) };
+        let Some(table) = self.tables.get(side).cloned() else {
+            return Err(Error::bug("a table of a join is not bound"));
+        };
         let narrow = table.side.narrowed(&batch)?;
         let narrow = match table.side.key {
             Some(_) => {

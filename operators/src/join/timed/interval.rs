@@ -61,7 +61,9 @@ impl CloseInTime {
             }
             match (self.alone[other], self.has_pairs) {
                 // It goes out by itself, and waits for nothing more.
-                (Alone::WithPartner, _) => made.extend(kept.take(Queue::OfTable(other), row.key)?.map(by_itself(other))),
+                (Alone::WithPartner, _) => {
+                    made.extend(kept.take(Queue::OfTable(other), row.key)?.map(by_itself(other)))
+                }
                 (Alone::WithoutPartner, false) => drop(kept.take(Queue::OfTable(other), row.key)?),
                 (Alone::WithoutPartner, true) if !row.is_met => {
                     row.is_met = true;

@@ -76,7 +76,7 @@ fn crashed(config: &Value, mut operator: Box<dyn Operator>, folder: Option<&std:
     let state = snapshot(&mut operator);
     let mut lost = Memory::default();
     for side in 0..2 {
-        give(&mut operator, side, &[row(900, 1, "a"), row(901, None, "b")], &mut lost).unwrap();
+        give(&mut operator, side, &[row(900, 1, "a"), (901, None, Some("b".into()))], &mut lost).unwrap();
     }
     advance(&mut operator, 950, &mut lost);
     drop(operator);
@@ -87,7 +87,11 @@ fn crashed(config: &Value, mut operator: Box<dyn Operator>, folder: Option<&std:
 fn in_time(arrivals: &[Arrival]) -> ([Vec<Row>; 2], Vec<Row>) {
     let (mut tables, mut late, mut closed) = ([Vec::new(), Vec::new()], Vec::new(), i64::MIN);
     for (side, row, watermark) in arrivals {
-        if row.0 < closed { late.push(row.clone()) } else { tables[*side].push(row.clone()) }
+        if row.0 < closed {
+            late.push(row.clone())
+        } else {
+            tables[*side].push(row.clone())
+        }
         closed = watermark.map_or(closed, |ms| closed.max(ms - LATENESS));
     }
     (tables, late)

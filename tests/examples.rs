@@ -216,7 +216,9 @@ fn orders_in_time() {
         let rows = lite(&work.file("report.db"), sql).unwrap_or_default();
         rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default()
     };
-    eventually("the order that was paid, and the one whose hour is over", LIMIT, || report() == "1 1.1 10.0, 2 1.2 none");
+    eventually("the order that was paid, and the one whose hour is over", LIMIT, || {
+        report() == "1 1.1 10.0, 2 1.2 none"
+    });
     assert_eq!(daemon.stop(), Some(0));
     assert_eq!(report(), "1 1.1 10.0, 2 1.2 none");
 }

@@ -111,8 +111,8 @@ impl Rule for CloseInTime {
     }
 
     fn close(&self, kept: &mut Kept, shape: Option<&Shape>, last: i64, made: &mut Vec<Pair>) -> Result<bool> {
-        for side in 0..2 {
-            let goes_out = self.alone[side] == Alone::WithoutPartner;
+        for (side, alone) in self.alone.into_iter().enumerate() {
+            let goes_out = alone == Alone::WithoutPartner;
             // Without the other table the columns of the output are not known: rows that go out wait for it. At the end of
             // the inputs those that do not go out need not be forgotten.
             let stays = if goes_out { shape.is_none() } else { last == i64::MAX };

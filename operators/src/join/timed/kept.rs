@@ -121,15 +121,15 @@ impl Kept {
         Ok(Self { store, counts, first: [i64::MIN; 3], lateness_ms, closed })
     }
 
-    /// Takes in a watermark; the first instant whose rows are not late behind it, or `None` when it is known.
-    pub(super) fn rise(&mut self, watermark_ms: i64) -> Result<Option<i64>> {
+    /// Takes in a watermark; false when it is known.
+    pub(super) fn rise(&mut self, watermark_ms: i64) -> Result<bool> {
         let closed = watermark_ms.saturating_sub(self.lateness_ms);
         if closed <= self.closed {
-            return Ok(None);
+            return Ok(false);
         }
         self.store.put(WATERMARK.to_vec(), instant(watermark_ms).to_vec())?;
         self.closed = closed;
-        Ok(Some(closed))
+        Ok(true)
     }
 
     /// Keeps a row of a table.

@@ -231,15 +231,15 @@ impl<R: Rule> Operator for TimedJoin<R> {
         };
         let was_idle = std::mem::take(&mut self.is_idle);
         let kept = opened(&mut self.kept)?;
-        let risen = kept.rise(ms)?;
+        let has_risen = kept.rise(ms)?;
         let closed = kept.closed;
-        if risen.is_some() {
+        if has_risen {
             if self.waits_for_columns() {
                 self.tables.declare()?;
             }
             self.close(closed.saturating_sub(1), out).await?;
         }
-        let passes = (risen.is_some() || was_idle) && !self.waits_for_columns();
+        let passes = (has_risen || was_idle) && !self.waits_for_columns();
         Ok(passes.then(|| Watermark::EventTimeMs(self.rule.behind(closed))))
     }
 

@@ -4,7 +4,8 @@ mod edges;
 mod models;
 
 use aqueduct_model::{
-    Change, Epoch, InputPort, Operator, OperatorContext, Relation, RelationName, SchemaChange, State, Watermark,
+    Change, Epoch, InputPort, Op, Operator, OperatorContext, Relation, RelationName, Result, SchemaChange, State,
+    Watermark,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -43,8 +44,8 @@ fn announce(operator: &mut Box<dyn Operator>, out: &mut Memory) {
     }
 }
 
-fn give(operator: &mut Box<dyn Operator>, side: usize, rows: &[Row], out: &mut Memory) -> aqueduct_model::Result<()> {
-    let events: Vec<_> = rows.iter().map(|row| (aqueduct_model::Op::Insert, row.clone(), false)).collect();
+fn give(operator: &mut Box<dyn Operator>, side: usize, rows: &[Row], out: &mut Memory) -> Result<()> {
+    let events: Vec<_> = rows.iter().map(|row| (Op::Insert, row.clone(), false)).collect();
     block_on(operator.process(InputPort(side), batch(&table(side), &events), out))
 }
 

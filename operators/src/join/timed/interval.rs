@@ -82,7 +82,7 @@ impl CloseInTime {
         let may_meet = row.on.is_some() && ms > self.over(side, kept.closed.saturating_sub(1));
         let keeps = match self.alone[side] {
             Alone::WithPartner if is_met => {
-                made.push(alone(side, row.bytes));
+                made.push(lone(side, row.bytes));
                 return Ok(());
             }
             Alone::WithPartner | Alone::Never => may_meet,
@@ -140,10 +140,10 @@ fn sided<T>(side: usize, row: T, partner: T) -> [Option<T>; 2] {
     if side == 0 { [Some(row), Some(partner)] } else { [Some(partner), Some(row)] }
 }
 
-fn alone(side: usize, bytes: Vec<u8>) -> Pair {
+fn lone(side: usize, bytes: Vec<u8>) -> Pair {
     if side == 0 { [Some(bytes), None] } else { [None, Some(bytes)] }
 }
 
 fn by_itself(side: usize) -> impl Fn(Waiting) -> Pair {
-    move |row| alone(side, row.bytes)
+    move |row| lone(side, row.bytes)
 }

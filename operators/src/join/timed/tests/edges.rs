@@ -182,18 +182,50 @@ fn what_nothing_can_meet_any_more_is_forgotten() {
 #[test]
 fn a_row_may_meet_more_rows_than_are_looked_at_at_a_time() {
     for kind in ["left", "semi"] {
-        let mut operator = opened(&close(kind), None, None);
+        let folder = tempfile::tempdir().unwrap();
+        let mut operator = opened(&close(kind), Some(folder.path()), None);
         let mut out = Memory::default();
         announce(&mut operator, &mut out);
         let many: Vec<_> = (0..20_000).map(|n| row(5, n, "a")).collect();
         let (side, other) = if kind == "semi" { (1, 0) } else { (0, 1) };
         give(&mut operator, other, &many, &mut out).unwrap();
+        // They are in files now.
+        let state = snapshot(&mut operator);
+        drop(operator);
+        let mut operator = opened(&close(kind), Some(folder.path()), Some(state));
         give(&mut operator, side, &[row(5, 1, "a")], &mut out).unwrap();
         assert_eq!(cells(&out).len(), 20_000);
         assert!(out.batches.iter().all(|(_, batch)| batch.num_rows() < 10_000), "pairs go out as they are found");
         block_on(operator.finish(&mut out)).unwrap();
         assert_eq!(cells(&out).len(), 20_000);
     }
+}
+
+#[test]
+fn the_last_row_at_a_time_is_found_in_files_and_the_others_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut operator = opened(&last("inner"), Some(folder.path()), None);
+    let mut out = Memory::default();
+    announce(&mut operator, &mut out);
+    for from in (0..40_000).step_by(10_000) {
+        let versions: Vec<_> = (from..from + 10_000).map(|ms| row(ms, ms, "a")).collect();
+        give(&mut operator, 1, &versions, &mut out).unwrap();
+        let state = snapshot(&mut operator);
+        drop(operator);
+        operator = opened(&last("inner"), Some(folder.path()), Some(state));
+    }
+    for ms in (0..40_000).step_by(4_000) {
+        give(&mut operator, 0, &[row(ms, 1, "a"), row(ms + 7, 1, "a"), row(ms + 7, 1, "b")], &mut out).unwrap();
+        advance(&mut operator, ms + 8, &mut out);
+        snapshot(&mut operator);
+    }
+    let found = cells(&out);
+    assert_eq!(found.len(), 20);
+    assert!(found.iter().all(|cells| cells[0] == cells[3]), "{found:?}");
+    assert_eq!(advance(&mut operator, 50_000, &mut out), Some(Watermark::EventTimeMs(50_000)));
+    give(&mut operator, 0, &[row(60_000, 1, "a")], &mut out).unwrap();
+    block_on(operator.finish(&mut out)).unwrap();
+    assert_eq!(cells(&out)[20][3], text("39999"));
 }
 
 #[test]

@@ -29,11 +29,13 @@ pub struct JoinConfig {
     #[serde(default, rename = "where")]
     pub condition: Option<String>,
     /// Joins rows whose event times lie close together: `{ left: placed_at, right: paid_at, to: 1h }` joins orders with
-    /// what is paid within an hour. The inputs may be endless, and take inserts only.
+    /// what is paid within an hour; with `from: -10m` also with what was paid up to ten minutes before. The inputs may be
+    /// endless, and have inserts only.
     #[serde(default)]
     pub interval: Option<Interval>,
     /// Joins each row of the left table with the last row of the right table at its time: `{ left: placed_at, right:
-    /// valid_from }` joins orders with the prices of their time. The inputs may be endless, and take inserts only.
+    /// valid_from }` joins orders with the prices of their time; with `tolerance: 7d` a price counts for a week at the most.
+    /// The inputs may be endless, and have inserts only.
     #[serde(default)]
     pub as_of: Option<AsOf>,
     /// With `interval` or `as_of`: how long rows are waited for after the watermark has passed their time.

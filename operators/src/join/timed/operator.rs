@@ -182,11 +182,10 @@ impl<R: Rule> Operator for TimedJoin<R> {
         refused.sort_by_key(|(row, _)| *row);
         refused.dedup_by_key(|(row, _)| *row);
         reject(&batch, &refused, out)?;
-        let mut refused = refused.iter().map(|(row, _)| *row).peekable();
         let shape = self.tables.shape();
         let mut late = Vec::new();
         for (i, ms) in times.into_iter().enumerate() {
-            if refused.next_if_eq(&i).is_some() {
+            if refused.binary_search_by_key(&i, |(row, _)| *row).is_ok() {
                 continue;
             }
             let Some(ms) = ms else { return Err(Error::bug("a row without an event time was not refused")) };

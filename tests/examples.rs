@@ -210,14 +210,21 @@ fn orders_in_time() {
         work.write(file, rows.replace("\\n", "\n"));
     }
     let daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+    let text = |file: &str, sql: &str| {
+        let rows = lite(&work.file(file), sql).unwrap_or_default();
+        rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default()
+    };
     let report = || {
         let sql = "SELECT group_concat(id || ' ' || round(rate, 2) || ' ' || coalesce(round(paid, 2), 'none'), ', ')
              FROM (SELECT * FROM settled ORDER BY id)";
-        let rows = lite(&work.file("report.db"), sql).unwrap_or_default();
-        rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default()
+        text("report.db", sql)
     };
     eventually("the order that was paid, and the one whose hour is over", LIMIT, || {
         report() == "1 1.1 10.0, 2 1.2 none"
+    });
+    work.write("in/orders_2.csv", "id,currency,amount,placed_at\n4,EUR,5,2026-03-01 08:00:00\n");
+    eventually("an order that came a day late", LIMIT, || {
+        text("late.db", "SELECT group_concat(id) FROM orders") == "4"
     });
     assert_eq!(daemon.stop(), Some(0));
     assert_eq!(report(), "1 1.1 10.0, 2 1.2 none");

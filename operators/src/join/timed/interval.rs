@@ -76,15 +76,21 @@ impl CloseInTime {
         Ok(more && (self.has_pairs || side == 1 || !arrived.is_met))
     }
 
-    /// Keeps a row, if something may come that it meets, or if it goes out once nothing can.
-    fn keep(&self, kept: &mut Kept, arrived: Arrived, made: &mut Vec<Pair>) -> Result<()> {
+    /// Keeps a row, if something may come that it meets, or if it goes out once nothing can. `is_known`: both tables are.
+    fn keep(&self, kept: &mut Kept, arrived: Arrived, is_known: bool, made: &mut Vec<Pair>) -> Result<()> {
         let Arrived { side, row, ms, is_met, .. } = arrived;
-        let may_meet = row.on.is_some() && ms > self.over(side, kept.closed.saturating_sub(1));
+        let is_over = ms <= self.over(side, kept.closed.saturating_sub(1));
+        let may_meet = row.on.is_some() && !is_over;
+        let goes_out = match self.alone[side] {
+            Alone::Never => false,
+            Alone::WithPartner => is_met,
+            Alone::WithoutPartner => is_over && !is_met && is_known,
+        };
+        if goes_out {
+            made.push(lone(side, row.bytes));
+            return Ok(());
+        }
         let keeps = match self.alone[side] {
-            Alone::WithPartner if is_met => {
-                made.push(lone(side, row.bytes));
-                return Ok(());
-            }
             Alone::WithPartner | Alone::Never => may_meet,
             Alone::WithoutPartner if self.has_pairs => may_meet || !is_met,
             Alone::WithoutPartner => !is_met,
@@ -107,7 +113,7 @@ impl Rule for CloseInTime {
         {
             return Ok(Some(arrived));
         }
-        self.keep(kept, arrived, made).map(|()| None)
+        self.keep(kept, arrived, shape.is_some(), made).map(|()| None)
     }
 
     fn close(&self, kept: &mut Kept, shape: Option<&Shape>, last: i64, made: &mut Vec<Pair>) -> Result<bool> {

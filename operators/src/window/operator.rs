@@ -50,13 +50,7 @@ impl OperatorPlugin for Plugin {
 
     fn build(config: WindowConfig) -> Result<Box<dyn Operator>> {
         let settings = config.parse()?;
-        Ok(Box::new(Window {
-            settings,
-            config,
-            table: String::new(),
-            input: OneTable::new(WORDS),
-            panes: None,
-        }))
+        Ok(Box::new(Window { settings, config, table: String::new(), input: OneTable::new(WORDS), panes: None }))
     }
 }
 

@@ -71,6 +71,7 @@ async fn the_server_never_hears_of_a_position_that_it_lost() {
             world.tables.insert("t".into(), Table { keyed: true, native: true, version: 1, rows: Vec::new() });
         }
         let mut capture = opened(&shared, None).await;
+        assert_eq!(rows(&mut capture).await, 0);
         (0..5).for_each(|key| insert(&shared, (key, 0)));
         assert_eq!(rows(&mut capture).await, 5);
         let lost = capture.position().expect("a boundary");

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::harness::bank::{Bank, CONTRADICTIONS, flow};
-use crate::harness::daemon::{Daemon, log_of};
+use crate::harness::daemon::{Daemon, log_end_of, log_of};
 use crate::harness::{Random, Work, eventually};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const FIRST_SEED: u64 = 20_261_122;
 const KILLS_PER_BANK: u64 = 200;
+/// How often the target is asked for new rows, in microseconds.
+const POLL_US: u64 = 5_000;
 
 fn kills() -> u64 {
     std::env::var("AQUEDUCT_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
@@ -79,15 +81,19 @@ fn kill_and_compare(seed: u64, kills: u64, tally: &mut Tally) {
     for kill in 0..kills {
         let started = Instant::now();
         let before = sqlite_number(&work.file("copy.db"), "SELECT count(*) FROM transfers").unwrap_or(0);
-        let daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+        let mut daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
         // A third dies during its recovery, a third soon after, a third once it has moved rows.
         match kill % 3 {
             0 => park(random.below(35_000)),
             1 => park(random.below(250_000)),
             _ => {
-                eventually("a new row after the restart", LIMIT, || {
-                    sqlite_number(&work.file("copy.db"), "SELECT count(*) FROM transfers").unwrap_or(0) > before
-                });
+                let deadline = started + LIMIT;
+                while sqlite_number(&work.file("copy.db"), "SELECT count(*) FROM transfers").unwrap_or(0) <= before {
+                    let log = || log_end_of(work.path());
+                    assert!(Instant::now() < deadline, "kill {kill}: no new row behind the {before}\n{}", log());
+                    assert!(!daemon.has_ended(), "kill {kill}: the daemon ended\n{}", log());
+                    park(POLL_US);
+                }
                 tally.recoveries.push(started.elapsed());
                 park(random.below(60_000));
             }

@@ -32,6 +32,7 @@ mod kept_relation;
 mod kept_rows;
 pub mod mapping;
 pub mod masking;
+mod one_table;
 mod predicate;
 mod projection;
 pub mod row_to_column;

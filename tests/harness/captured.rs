@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aqueduct_test_servers::{Database, Rows, Server};
 
-use super::daemon::{Daemon, log_of};
+use super::daemon::{Daemon, log_end_of, log_of};
 use super::texts;
 use super::{Finished, Work, eventually};
 
@@ -173,9 +173,7 @@ impl<'a> Captured<'a> {
     }
 
     fn log_end(&self) -> String {
-        let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        log_end_of(self.work.path())
     }
 
     /// Waits until the daemon has ended by itself with an error; its log.
@@ -210,7 +208,7 @@ impl<'a> Captured<'a> {
         while !check(self) {
             assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}\n{}", self.log_end());
             if let Some(daemon) = &mut self.daemon {
-                assert!(!daemon.has_ended(), "the daemon ended before: {what}\n{}", log_of(self.work.path()));
+                assert!(!daemon.has_ended(), "the daemon ended before: {what}\n{}", log_end_of(self.work.path()));
             }
             std::thread::park_timeout(Duration::from_millis(5));
         }

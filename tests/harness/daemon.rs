@@ -101,3 +101,11 @@ pub fn log_of(folder: &Path) -> String {
     }
     text
 }
+
+/// The end of that log: what is shown of a failure.
+pub fn log_end_of(folder: &Path) -> String {
+    const LINES: usize = 30;
+    let log = log_of(folder);
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}

@@ -21,6 +21,8 @@ const STATEMENTS_MAX: usize = 64;
 const NET_TIMEOUT_S: u32 = 3_600;
 /// Seconds that a query waits for DDL of others; a query of ours is never worth more.
 const LOCK_WAIT_S: u32 = 60;
+/// The server's word for a wrong password.
+const ACCESS_DENIED: u16 = 1045;
 /// Seconds a connection may be idle.
 const WAIT_TIMEOUT_S: u32 = 28_800;
 
@@ -65,7 +67,7 @@ pub(crate) async fn connect(address: &Address, purpose: Purpose) -> Result<Conn>
     let attempt = async {
         // A socket of this machine needs no encryption, and the client library offers none on it.
         let tls = if address.socket.is_some() { None } else { address.tls.options(None)? };
-        match Conn::new(options.build(tls)).await {
+        match options.attempt(tls).await {
             Ok(connection) => Ok(connection),
             Err(error) => options.again(error, &doing).await,
         }
@@ -131,7 +133,16 @@ impl Options<'_> {
             },
             _ => return Err(failed(error, doing)),
         };
-        Conn::new(self.build(options)).await.map_err(|error| failed(error, doing))
+        self.attempt(options).await.map_err(|error| failed(error, doing))
+    }
+
+    /// Connects; with a password that is refused, twice: one in 256 challenges of `ed25519` and `parsec` ends in a zero
+    /// byte, which the client library takes for their end.
+    async fn attempt(&self, tls: Option<SslOpts>) -> mysql_async::Result<Conn> {
+        match Conn::new(self.build(tls.clone())).await {
+            Err(mysql_async::Error::Server(error)) if error.code == ACCESS_DENIED => Conn::new(self.build(tls)).await,
+            attempted => attempted,
+        }
     }
 }
 

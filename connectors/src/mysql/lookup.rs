@@ -1,22 +1,16 @@
 //! Looking up rows in a table of MySQL or MariaDB.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use aqueduct_model::{Relation, Result, Secret};
-use arrow::array::RecordBatch;
-use async_trait::async_trait;
+use aqueduct_model::{Result, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::input::{MySqlInputConfig, MySqlReader};
 use super::rows::ZeroDates;
 use super::tls::TlsMode;
-use crate::lookup::{LookupTable, Question};
-use crate::sql_input::{Described, ReadLimits, Reader, Span, default_fetch_rows};
-
-/// Rows come in blocks of about this size.
-const BLOCK: ReadLimits = ReadLimits { rows: 8_192, bytes: 8 << 20 };
+use crate::lookup::LookupTable;
+use crate::sql_input::{LookedUp, default_fetch_rows};
 
 /// A table of MySQL or MariaDB: either `table` or `query`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -71,36 +65,6 @@ impl MySqlLookupConfig {
             tls_key: self.tls_key.clone(),
         };
         config.address()?;
-        Ok(Box::new(ServerTable(MySqlReader::new(config))))
-    }
-}
-
-struct ServerTable(MySqlReader);
-
-#[async_trait]
-impl LookupTable for ServerTable {
-    async fn open(&mut self) -> Result<Arc<Relation>> {
-        Ok(self.0.open().await?.relation)
-    }
-
-    async fn prepare(&mut self, _question: &Question) -> Result<()> {
-        Ok(())
-    }
-
-    async fn ask(&mut self, question: &Question, keys: &RecordBatch) -> Result<Vec<RecordBatch>> {
-        let described = Described { relation: question.relation.clone(), key: Vec::new() };
-        let among = Some(((0..question.key_columns).collect(), keys.clone()));
-        let span = Span { order: Vec::new(), bounds: Vec::new(), among, not_null: None, rows: None };
-        self.0.start(&described, &span).await?;
-        let mut rows = Vec::new();
-        while let Some(block) = self.0.next(BLOCK).await? {
-            block.complete(&question.relation)?;
-            rows.push(block.rows);
-        }
-        Ok(rows)
-    }
-
-    async fn close(&mut self) {
-        self.0.close().await;
+        Ok(Box::new(LookedUp(MySqlReader::new(config))))
     }
 }

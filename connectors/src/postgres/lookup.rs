@@ -1,20 +1,13 @@
 //! Looking up rows in a table of PostgreSQL.
 
-use std::sync::Arc;
-
-use aqueduct_model::{Relation, Result, Secret};
-use arrow::array::RecordBatch;
-use async_trait::async_trait;
+use aqueduct_model::{Result, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::copy::Unrepresentable;
 use super::input::{PostgresInputConfig, PostgresReader};
-use crate::lookup::{LookupTable, Question};
-use crate::sql_input::{Described, ReadLimits, Reader, Span, default_fetch_rows};
-
-/// Rows come in blocks of about this size.
-const BLOCK: ReadLimits = ReadLimits { rows: 8_192, bytes: 8 << 20 };
+use crate::lookup::LookupTable;
+use crate::sql_input::{LookedUp, default_fetch_rows};
 
 /// A table of PostgreSQL: either `table` or `query`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -57,36 +50,6 @@ impl PostgresLookupConfig {
             unrepresentable: self.unrepresentable,
         };
         config.address()?;
-        Ok(Box::new(ServerTable(PostgresReader::new(config))))
-    }
-}
-
-struct ServerTable(PostgresReader);
-
-#[async_trait]
-impl LookupTable for ServerTable {
-    async fn open(&mut self) -> Result<Arc<Relation>> {
-        Ok(self.0.open().await?.relation)
-    }
-
-    async fn prepare(&mut self, question: &Question) -> Result<()> {
-        self.0.narrow(&question.relation).await
-    }
-
-    async fn ask(&mut self, question: &Question, keys: &RecordBatch) -> Result<Vec<RecordBatch>> {
-        let described = Described { relation: question.relation.clone(), key: Vec::new() };
-        let among = Some(((0..question.key_columns).collect(), keys.clone()));
-        let span = Span { order: Vec::new(), bounds: Vec::new(), among, not_null: None, rows: None };
-        self.0.start(&described, &span).await?;
-        let mut rows = Vec::new();
-        while let Some(block) = self.0.next(BLOCK).await? {
-            block.complete(&question.relation)?;
-            rows.push(block.rows);
-        }
-        Ok(rows)
-    }
-
-    async fn close(&mut self) {
-        self.0.close().await;
+        Ok(Box::new(LookedUp(PostgresReader::new(config))))
     }
 }

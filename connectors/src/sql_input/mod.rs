@@ -1,5 +1,5 @@
 //! A table or a query of a database server as a source: chunks, positions, looking for new rows. What `MySQLInput` and
-//! `PostgresInput` share.
+//! `PostgresInput` share, and what looks rows up in them.
 //!
 //! Rows are read in the order of a key, a chunk at a time; the database alone compares keys. Each chunk is one
 //! statement, and so one consistent read; its rows are handed out as they arrive, so that memory is bounded whatever the
@@ -10,6 +10,7 @@
 mod block;
 mod edge;
 mod incremental;
+mod looked_up;
 mod place;
 mod reading;
 mod settings;
@@ -17,6 +18,7 @@ mod source;
 
 pub(crate) use block::{Block, BlockRows, ReadLimits};
 pub(crate) use incremental::Incremental;
+pub(crate) use looked_up::LookedUp;
 pub(crate) use reading::{Described, Reader, Side, Span};
 pub(crate) use settings::{Wanted, default_fetch_rows, with_key};
 pub(crate) use source::{Settings, SqlInput};

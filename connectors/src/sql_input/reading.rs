@@ -52,6 +52,14 @@ pub(crate) trait Reader: Send + 'static {
     /// `Config` with its setting when there is no such table or column; `Auth`; those of the connection.
     async fn open(&mut self) -> Result<Described>;
 
+    /// Only these columns are wanted from now on. Nothing to do where [`Reader::start`] selects by name.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    async fn narrow(&mut self, _relation: &Relation) -> Result<()> {
+        Ok(())
+    }
+
     /// Begins to read a span; what is left of the one before is not wanted.
     async fn start(&mut self, described: &Described, span: &Span) -> Result<()>;
 

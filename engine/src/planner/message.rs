@@ -29,6 +29,13 @@ pub(super) fn beside_placed(plugin: &str, setting: &str, other: &str) -> Message
     )
 }
 
+pub(super) fn no_placed_source(plugin: &str, setting: &str) -> Message {
+    message(
+        format!("{plugin}: `{setting}` is a list, and not a source"),
+        format!("write `{setting}: {{ plugin: SQLiteInput, config: {{ … }} }}`"),
+    )
+}
+
 pub(super) fn unknown_in_placed(setting: &str, key: &str) -> Message {
     message(
         format!("unknown setting `{key}` in `{setting}`"),

@@ -24,11 +24,15 @@ fn placed(task: &TaskDef, catalogue: &Catalogue, report: &mut Report) -> Option<
     let entry = catalogue.get(&task.plugin.value)?;
     let setting = entry.placed?;
     let source = task.config.get(setting)?;
-    let name = source.get("plugin")?;
-    let plugin = catalogue.get(name.text()?);
     let mut error = |span, message, key: &str| {
         report.error(span, message).in_task(&task.id.value).of_setting(&format!("config.{key}"));
     };
+    if matches!(source.value, Value::List(_)) {
+        // To serde it could be the values of a source, in order.
+        error(source.span, message::no_placed_source(entry.name, setting), setting);
+    }
+    let name = source.get("plugin")?;
+    let plugin = catalogue.get(name.text()?);
     match plugin {
         None => {
             let sources = catalogue.entries().iter().filter(|entry| entry.kind() == PluginKind::Source);

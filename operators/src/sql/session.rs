@@ -15,7 +15,7 @@ pub(super) fn session() -> SessionState {
     parser.parse_float_as_decimal = true;
     // Sinks bind Utf8.
     parser.map_string_types_to_utf8view = false;
-    SessionStateBuilder::new()
+    let mut session = SessionStateBuilder::new()
         .with_config(config)
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
@@ -25,5 +25,15 @@ pub(super) fn session() -> SessionState {
         .with_analyzer_rules(Vec::new())
         .with_optimizer_rules(Vec::new())
         .with_physical_optimizer_rules(Vec::new())
-        .build()
+        .build();
+    give_zone(&mut session);
+    session
 }
+
+/// Has the type `timestamptz` a zone. Functions are made already, so `to_timestamp` gives timestamps without one.
+pub(super) fn give_zone(session: &mut SessionState) {
+    session.config_mut().options_mut().execution.time_zone = Some(ZONE.to_owned());
+}
+
+/// Instants are told in it, as those of the sources.
+const ZONE: &str = "UTC";

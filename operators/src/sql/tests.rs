@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use aqueduct_model::{Batch, Change, InputPort, Op, OperatorContext, Relation, RelationName, SchemaChange};
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -213,6 +213,10 @@ fn expressions_say_what_they_are() {
     assert!(Expression::parse("1 + 1").unwrap().bind(&relation()).unwrap().is_constant());
     let text = Expression::parse("cast(n as varchar) || s").unwrap().bind(&relation()).unwrap();
     assert_eq!(text.data_type(), &DataType::Utf8);
+    for (text, zone) in [("cast(s as timestamptz)", Some("UTC")), ("to_timestamp(n)", None)] {
+        let bound = Expression::parse(text).unwrap().bind(&relation()).unwrap();
+        assert_eq!(bound.data_type(), &DataType::Timestamp(TimeUnit::Nanosecond, zone.map(Arc::from)), "{text}");
+    }
     let batch = inserts(&[row(1, 2, "x")]);
     let values = text.evaluate(batch.rows()).unwrap();
     assert_eq!(values.as_ref(), &StringArray::from(vec!["2x"]) as &dyn arrow::array::Array);

@@ -10,6 +10,7 @@ use arrow::row::{RowConverter, Rows};
 use super::config::{END, START, Settings};
 use crate::event_time::{check, edge_type, edges};
 use crate::group::{self, Group, converter, restored};
+use crate::one_table::Shaped;
 
 /// See the module.
 pub(super) struct Bound {
@@ -20,7 +21,7 @@ pub(super) struct Bound {
     edges: DataType,
     pub(super) output: Arc<Relation>,
     /// What the state depends on, as text.
-    pub(super) shape: String,
+    shape: String,
 }
 
 /// One row of the output.
@@ -29,6 +30,12 @@ pub(super) struct Closed {
     pub(super) end: i64,
     pub(super) key: Vec<u8>,
     pub(super) group: Group,
+}
+
+impl Shaped for Bound {
+    fn shape(&self) -> &str {
+        &self.shape
+    }
 }
 
 impl Bound {

@@ -12,9 +12,8 @@ use async_trait::async_trait;
 use super::bound::Bound;
 use super::config::{Late, Settings, WindowConfig};
 use super::panes::{Panes, origins};
-use crate::bindings::Bindings;
 use crate::group::{Columns, Values, moves};
-use crate::kept_relation;
+use crate::one_table::{OneTable, Words};
 use crate::state::{Store, StoreSettings};
 use crate::verdicts::reject;
 
@@ -23,10 +22,11 @@ pub const ENTRY: PluginEntry = operator::<Plugin>();
 
 /// The port of the rows whose window is closed.
 const LATE: OutputPort = OutputPort(1);
-/// The key under which the state says what it depends on.
-const SHAPE: &[u8] = b"S";
-/// The key of the input's relation.
-const INPUT: &[u8] = b"I";
+const WORDS: Words = Words {
+    together: "counted together",
+    as_one: "count several as one",
+    shape: "the windows, or the columns that are summed,",
+};
 
 struct Plugin;
 
@@ -57,14 +57,7 @@ impl OperatorPlugin for Plugin {
 
     fn build(config: WindowConfig) -> Result<Box<dyn Operator>> {
         let settings = config.parse()?;
-        Ok(Box::new(Window {
-            settings,
-            config,
-            table: String::new(),
-            input: None,
-            bound: Bindings::default(),
-            panes: None,
-        }))
+        Ok(Box::new(Window { settings, config, table: String::new(), input: OneTable::new(WORDS), panes: None }))
     }
 }
 
@@ -73,9 +66,7 @@ struct Window {
     config: WindowConfig,
     /// The name of the output table.
     table: String,
-    /// The table that is read, in its last version.
-    input: Option<Arc<Relation>>,
-    bound: Bindings<Arc<Bound>>,
+    input: OneTable<Bound>,
     panes: Option<Panes>,
 }
 
@@ -86,7 +77,7 @@ impl Operator for Window {
         let memory_bytes = self.config.state_memory.0 as usize;
         let settings = StoreSettings { folder: context.state_dir.clone(), memory_bytes };
         let mut store = Store::open(settings, state.as_ref())?;
-        self.input = store.get(INPUT)?.map(|bytes| kept_relation::read(&bytes)).transpose()?;
+        self.input.restore(&mut store)?;
         let values = if self.config.changes { Values::Kept } else { Values::Forgotten };
         self.panes = Some(Panes::new(store, self.settings.frame, self.settings.lateness_ms, values)?);
         Ok(())
@@ -129,11 +120,7 @@ impl Operator for Window {
         if self.config.late == Late::Port {
             out.announce(LATE, change.clone()).await?;
         }
-        if let Change::RenameTable { from } = &change.change
-            && self.input.as_ref().is_some_and(|input| input.name() == from)
-        {
-            self.input = None;
-        }
+        self.input.follow(&change.change);
         let bound = self.bind(&change.relation)?;
         match change.change {
             Change::CreateTable => {
@@ -141,8 +128,9 @@ impl Operator for Window {
             }
             // The windows that are open have no rows any more; those that are closed are history.
             Change::Truncate | Change::DropTable => {
-                opened(&mut self.panes)?.clear()?;
-                self.keep(&change.relation, &bound)
+                let panes = opened(&mut self.panes)?;
+                panes.clear()?;
+                self.input.keep(&change.relation, &mut panes.store, &bound)
             }
             _ => Ok(()),
         }
@@ -172,7 +160,7 @@ fn opened(panes: &mut Option<Panes>) -> Result<&mut Panes> {
 impl Window {
     /// Sends the windows that end at or before `limit`.
     async fn close(&mut self, limit: i64, out: &mut dyn Output) -> Result<()> {
-        let Some(input) = self.input.clone() else {
+        let Some(input) = self.input.last() else {
             // No row ever came.
             opened(&mut self.panes)?.closed = limit;
             return Ok(());
@@ -189,38 +177,7 @@ impl Window {
 
     /// The settings, bound to a version of the one table that is read.
     fn bind(&mut self, relation: &Arc<Relation>) -> Result<Arc<Bound>> {
-        if let Some(input) = self.input.as_ref().filter(|input| input.name() != relation.name()) {
-            let text =
-                format!("rows of two tables, {} and {}, would be counted together", input.name(), relation.name());
-            return Err(Error::config(text).with_setting("tables").with_hint(
-                "name one of them: `tables: [orders]`; to count several as one, put them into one table first (`Union`)",
-            ));
-        }
-        let (settings, table) = (&self.settings, &self.table);
-        let mut is_new = false;
-        let bound = self.bound.get(relation, || {
-            is_new = true;
-            Ok(Arc::new(Bound::new(settings, relation, table)?))
-        })?;
-        let bound = bound.clone();
-        let is_known = self.input.as_ref().is_some_and(|input| Arc::ptr_eq(input, relation) || input == relation);
-        if is_new || !is_known {
-            self.keep(relation, &bound)?;
-        }
-        Ok(bound)
-    }
-
-    /// Keeps what the state depends on, and what is needed to send windows before the input has sent a row again.
-    fn keep(&mut self, relation: &Arc<Relation>, bound: &Bound) -> Result<()> {
         let store = &mut opened(&mut self.panes)?.store;
-        if store.get(SHAPE)?.is_some_and(|shape| shape != bound.shape.as_bytes()) {
-            let text = format!("the windows, or the columns of {} that are summed, are others now", relation.name());
-            return Err(Error::new(ErrorKind::Schema, text)
-                .with_hint("put the settings back, or start over with `aqueduct checkpoint reset`"));
-        }
-        store.put(SHAPE.to_vec(), bound.shape.clone().into_bytes())?;
-        store.put(INPUT.to_vec(), kept_relation::write(relation)?)?;
-        self.input = Some(relation.clone());
-        Ok(())
+        self.input.bind(relation, store, || Bound::new(&self.settings, relation, &self.table))
     }
 }

@@ -204,6 +204,7 @@ impl<S: System> Work<S> {
                 self.adopt(tables, &Phase::snapshot(false), !restarts && self.lane == Lane::Main, false).await?;
                 if let Some(mark) = log {
                     self.state.log = mark;
+                    self.log_since = entry.number + 1;
                     // It may have been lost a second time since.
                     self.start().await?;
                 }

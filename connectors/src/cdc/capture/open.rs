@@ -76,6 +76,7 @@ impl<S: System> Work<S> {
             out: VecDeque::new(),
             inside: false,
             lane: Lane::Main,
+            log_since: 0,
             handing: None,
             limit: None,
             chunks: Chunks::new(),
@@ -170,7 +171,7 @@ impl<S: System> Work<S> {
             let (durable, current) = (named(&state), named(&self.state));
             self.shapes.prune(&durable, &current).await?;
         }
-        if self.lane != Lane::Lost {
+        if self.lane != Lane::Lost && state.entry >= self.log_since {
             fail::fail_point!("cdc.durable_before");
             self.system.durable(&mark).await?;
         }

@@ -56,6 +56,8 @@ pub(super) struct Work<S: System> {
     /// The stream is inside a transaction.
     pub(super) inside: bool,
     pub(super) lane: Lane,
+    /// Positions before this entry of the journal are of a log that was lost: the server must not hear of them.
+    pub(super) log_since: u64,
     /// The entry of the journal that is being handed out.
     pub(super) handing: Option<Handing<S::Mark>>,
     /// Where the stream must stop for now.

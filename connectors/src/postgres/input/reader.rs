@@ -32,13 +32,6 @@ impl PostgresReader {
         Self { config, session: None, select: None, from: String::new(), rows: None }
     }
 
-    /// Reads some of the columns from now on.
-    pub(in crate::postgres) async fn narrow(&mut self, relation: &Relation) -> Result<()> {
-        let session = self.session.as_ref().ok_or_else(|| Error::bug("a read before open"))?;
-        self.select = Some(Select::plan(session, &self.from, relation).await?);
-        Ok(())
-    }
-
     /// What stands behind FROM, and the relation of its rows.
     async fn look(&self, client: &Client) -> Result<(String, Relation)> {
         let Some(wanted) = &self.config.table else {
@@ -135,6 +128,12 @@ impl Reader for PostgresReader {
         self.select = Some(Select::plan(&session, &from, &described.relation).await?);
         (self.session, self.from) = (Some(session), from);
         Ok(described)
+    }
+
+    async fn narrow(&mut self, relation: &Relation) -> Result<()> {
+        let session = self.session.as_ref().ok_or_else(|| Error::bug("a read before open"))?;
+        self.select = Some(Select::plan(session, &self.from, relation).await?);
+        Ok(())
     }
 
     async fn start(&mut self, described: &Described, span: &Span) -> Result<()> {

@@ -9,6 +9,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::event_time::{check, millis};
 use crate::group::{converter, restored};
+use crate::one_table::Shaped;
 use crate::sort::config::Settings;
 use crate::sql::BoundExpression;
 use crate::verdicts::Refused;
@@ -23,7 +24,7 @@ pub(super) struct Bound {
     rows: RowConverter,
     relation: Arc<Relation>,
     /// What the state depends on, as text.
-    pub(super) shape: String,
+    shape: String,
 }
 
 /// What decides where the rows of a batch go.
@@ -34,6 +35,12 @@ pub(super) struct Places {
     order: Rows,
     /// Rows without a window, or without an order.
     pub(super) refused: Refused,
+}
+
+impl Shaped for Bound {
+    fn shape(&self) -> &str {
+        &self.shape
+    }
 }
 
 impl Bound {

@@ -11,8 +11,7 @@ use async_trait::async_trait;
 
 use super::bound::Bound;
 use super::kept::Kept;
-use crate::bindings::Bindings;
-use crate::kept_relation;
+use crate::one_table::{OneTable, Words};
 use crate::sort::config::Settings;
 use crate::sql::Expression;
 use crate::state::{Store, StoreSettings};
@@ -21,29 +20,25 @@ use crate::window::Late;
 
 /// The port of the rows whose window is closed.
 const LATE: OutputPort = OutputPort(1);
-/// The key under which the state says what it depends on.
-const SHAPE: &[u8] = b"S";
-/// The key of the input's relation.
-const INPUT: &[u8] = b"I";
+const WORDS: Words =
+    Words { together: "sorted together", as_one: "sort several as one", shape: "the order, or the columns" };
 
 /// See the module.
 pub(in crate::sort) struct Windowed {
     settings: Settings,
     until: Expression,
-    /// The table that is read, in its last version.
-    input: Option<Arc<Relation>>,
-    bound: Bindings<Arc<Bound>>,
+    input: OneTable<Bound>,
     kept: Option<Kept>,
 }
 
 impl Windowed {
     pub(in crate::sort) fn new(settings: Settings, until: Expression) -> Self {
-        Self { settings, until, input: None, bound: Bindings::default(), kept: None }
+        Self { settings, until, input: OneTable::new(WORDS), kept: None }
     }
 
     /// Sends the rows of windows that end at or before `limit`.
     async fn close(&mut self, limit: i64, out: &mut dyn Output) -> Result<()> {
-        let bound = match self.input.clone() {
+        let bound = match self.input.last() {
             Some(input) => Some(self.bind(&input)?),
             None => None,
         };
@@ -60,39 +55,8 @@ impl Windowed {
 
     /// The settings, bound to a version of the one table that is read.
     fn bind(&mut self, relation: &Arc<Relation>) -> Result<Arc<Bound>> {
-        if let Some(input) = self.input.as_ref().filter(|input| input.name() != relation.name()) {
-            let text =
-                format!("rows of two tables, {} and {}, would be sorted together", input.name(), relation.name());
-            return Err(Error::config(text).with_setting("tables").with_hint(
-                "name one of them: `tables: [orders]`; to sort several as one, put them into one table first (`Union`)",
-            ));
-        }
-        let (settings, until) = (&self.settings, &self.until);
-        let mut is_new = false;
-        let bound = self.bound.get(relation, || {
-            is_new = true;
-            Ok(Arc::new(Bound::new(settings, until, relation)?))
-        })?;
-        let bound = bound.clone();
-        let is_known = self.input.as_ref().is_some_and(|input| Arc::ptr_eq(input, relation) || input == relation);
-        if is_new || !is_known {
-            self.keep(relation, &bound)?;
-        }
-        Ok(bound)
-    }
-
-    /// Keeps what the state depends on, and what is needed to send rows before the input has sent one again.
-    fn keep(&mut self, relation: &Arc<Relation>, bound: &Bound) -> Result<()> {
         let store = &mut opened(&mut self.kept)?.store;
-        if store.get(SHAPE)?.is_some_and(|shape| shape != bound.shape.as_bytes()) {
-            let text = format!("the order, or the columns of {}, are others now", relation.name());
-            return Err(Error::new(ErrorKind::Schema, text)
-                .with_hint("put the settings back, or start over with `aqueduct checkpoint reset`"));
-        }
-        store.put(SHAPE.to_vec(), bound.shape.clone().into_bytes())?;
-        store.put(INPUT.to_vec(), kept_relation::write(relation)?)?;
-        self.input = Some(relation.clone());
-        Ok(())
+        self.input.bind(relation, store, || Bound::new(&self.settings, &self.until, relation))
     }
 }
 
@@ -102,7 +66,7 @@ impl Operator for Windowed {
         let memory_bytes = self.settings.memory.0 as usize;
         let settings = StoreSettings { folder: context.state_dir.clone(), memory_bytes };
         let mut store = Store::open(settings, state.as_ref())?;
-        self.input = store.get(INPUT)?.map(|bytes| kept_relation::read(&bytes)).transpose()?;
+        self.input.restore(&mut store)?;
         self.kept = Some(Kept::new(store, self.settings.first)?);
         Ok(())
     }
@@ -136,16 +100,13 @@ impl Operator for Windowed {
         if self.settings.late == Late::Port {
             out.announce(LATE, change.clone()).await?;
         }
-        if let Change::RenameTable { from } = &change.change
-            && self.input.as_ref().is_some_and(|input| input.name() == from)
-        {
-            self.input = None;
-        }
+        self.input.follow(&change.change);
         let bound = self.bind(&change.relation)?;
         if matches!(change.change, Change::Truncate | Change::DropTable) {
             // The windows that are open have no rows any more; those that are closed are history.
-            opened(&mut self.kept)?.clear()?;
-            return self.keep(&change.relation, &bound);
+            let kept = opened(&mut self.kept)?;
+            kept.clear()?;
+            return self.input.keep(&change.relation, &mut kept.store, &bound);
         }
         out.announce(OutputPort::MAIN, change).await
     }

@@ -19,6 +19,7 @@ use super::arithmetic::CheckedArithmetic;
 use super::run::Limits;
 use super::shares::Shares;
 use super::sum;
+use crate::sql::session::give_zone;
 
 /// What a sort holds back for putting its files together, at most.
 const MERGE_BYTES: usize = 8 << 20;
@@ -54,7 +55,7 @@ pub(super) fn session(limits: &Limits, memory: Arc<Shares>) -> Result<SessionSta
     planners.extend(SessionStateDefaults::default_expr_planners());
     let mut aggregates = SessionStateDefaults::default_aggregate_functions();
     aggregates.push(sum::checked_sum());
-    Ok(SessionStateBuilder::new()
+    let mut session = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
@@ -62,7 +63,9 @@ pub(super) fn session(limits: &Limits, memory: Arc<Shares>) -> Result<SessionSta
         .with_aggregate_functions(aggregates)
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_expr_planners(planners)
-        .build())
+        .build();
+    give_zone(&mut session);
+    Ok(session)
 }
 
 /// A session that plans joins by order, and optimizes nothing: that is for the session that it is made of.

@@ -1,5 +1,6 @@
 //! The capture over a database in memory.
 
+mod brought_back;
 mod past;
 mod rejoin;
 mod simulation;

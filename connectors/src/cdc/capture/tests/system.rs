@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::world::{Ddl, Row, Shared, is_backfilled, relation};
+use super::world::{Ddl, Row, Shared, World, is_backfilled, relation};
 use crate::cdc::capture::{
     Key, KeyRange, LogBudget, LogItem, RowSink, Seen, Shown, Summed, System, TableInfo, TableReader, is_wanted,
 };
@@ -55,8 +55,9 @@ impl FakeSystem {
     }
 }
 
-fn lost(from: usize, purged: usize) -> Error {
-    Error::new(ErrorKind::LostPosition, format!("the log before {purged} is purged, {from} is lost"))
+fn lost(from: usize, world: &World) -> Error {
+    let (begin, end) = (world.purged, world.log.len());
+    Error::new(ErrorKind::LostPosition, format!("the log goes from {begin} to {end}, {from} is lost"))
 }
 
 /// Rows of a relation: further columns hold their number where they were filled in, and null otherwise.
@@ -116,9 +117,9 @@ impl System for FakeSystem {
         self.world.step("log.start").await;
         {
             let mut world = self.world.lock();
-            self.is_lost = *from < world.purged;
+            self.is_lost = !(world.purged..=world.log.len()).contains(from);
             if self.is_lost && world.random.coin() {
-                return Err(lost(*from, world.purged));
+                return Err(lost(*from, &world));
             }
         }
         (self.at, self.within) = (*from, 0);
@@ -134,7 +135,7 @@ impl System for FakeSystem {
     async fn next(&mut self, budget: &LogBudget<usize>, _: &mut BadRows) -> Result<LogItem<usize, usize>> {
         self.world.step("log.next").await;
         if self.is_lost {
-            return Err(lost(self.at, self.world.lock().purged));
+            return Err(lost(self.at, &self.world.lock()));
         }
         let mut batches: Vec<Batch> = Vec::new();
         loop {
@@ -198,6 +199,9 @@ impl System for FakeSystem {
 
     async fn durable(&mut self, mark: &usize) -> Result<()> {
         self.world.step("log.durable").await;
+        if *mark > self.at {
+            return Err(Error::bug(format!("{mark} is said to be durable, and {} is what was read", self.at)));
+        }
         let mut world = self.world.lock();
         if world.random.coin() {
             world.purged = world.purged.max(*mark);

@@ -6,6 +6,7 @@ use aqueduct_model::ErrorKind;
 use aqueduct_test_servers::{Options, certificates};
 
 use super::*;
+use crate::mysql::connection::{Purpose, connect, disconnect};
 use crate::mysql::tls::TlsMode;
 
 /// Connects and streams, with TLS as given; the error, if there is one.
@@ -22,7 +23,7 @@ async fn try_login(url: &str, tls: Tls) -> Result<()> {
 #[tokio::test]
 async fn every_password_plugin() {
     let mariadb = server(Kind::MariaDb).database();
-    mariadb.sql("INSTALL SONAME 'auth_ed25519'");
+    mariadb.sql("INSTALL PLUGIN IF NOT EXISTS ed25519 SONAME 'auth_ed25519'");
     let mysql = server(Kind::MySql8).database();
     const PASSWORD: &str = "p@:/%#ä?";
     for (database, user, how) in [
@@ -53,6 +54,23 @@ async fn every_password_plugin() {
         try_login(&format!("mysql://{user}:new{at}"), Tls::default()).await.expect("the new password");
         database.sql(&format!("DROP USER {user}"));
     }
+}
+
+#[tokio::test]
+async fn a_challenge_may_end_in_any_byte() {
+    /// So many that one of them is very likely to end in a zero byte.
+    const LOGINS: usize = 1_500;
+    let mariadb = server(Kind::MariaDb).database();
+    mariadb.sql("INSTALL PLUGIN IF NOT EXISTS ed25519 SONAME 'auth_ed25519'");
+    let (user, port) = (format!("often_{}", mariadb.name()), mariadb.server().port());
+    mariadb.sql(&format!("CREATE USER {user} IDENTIFIED VIA ed25519 USING PASSWORD('p')"));
+    let plain = Tls { mode: TlsMode::Disabled, ..Tls::default() };
+    let address = Address::parse(&Secret::new(format!("mysql://{user}:p@127.0.0.1:{port}")), plain).expect("a URL");
+    for login in 0..LOGINS {
+        let connection = connect(&address, Purpose::Read).await.unwrap_or_else(|error| panic!("{login}: {error:?}"));
+        disconnect(connection).await;
+    }
+    mariadb.sql(&format!("DROP USER {user}"));
 }
 
 #[tokio::test]

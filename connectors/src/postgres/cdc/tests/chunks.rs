@@ -1,7 +1,7 @@
 //! Chunks show exactly what they say they show.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 
@@ -26,8 +26,42 @@ fn apply(state: &mut State, batch: &Batch, row: usize) {
     }
 }
 
+/// Others that write until they are told to stop.
+struct Writers {
+    stop: AtomicBool,
+    writing: AtomicUsize,
+}
+
+impl Writers {
+    const COUNT: usize = 3;
+
+    /// Has them stop, and waits for the last statement of each.
+    async fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        while self.writing.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    fn write(&self, database: &Database<'_>, first: usize) {
+        let mut session = database.connect();
+        let mut n = first;
+        while !self.stop.load(Ordering::Acquire) {
+            n += 1;
+            let id = n % 200 + 1;
+            session.sql(&match n % 4 {
+                0 => format!("DELETE FROM t WHERE id = {id}"),
+                1 => format!("INSERT INTO t VALUES ({id},{n}) ON CONFLICT DO NOTHING"),
+                2 => format!("BEGIN; UPDATE t SET v = v + 1 WHERE id = {id}; SAVEPOINT s; DELETE FROM t WHERE id = {id}; ROLLBACK TO s; COMMIT"),
+                _ => format!("UPDATE t SET v = v + 1 WHERE id = {id}"),
+            });
+        }
+        self.writing.fetch_sub(1, Ordering::Release);
+    }
+}
+
 /// A chunk and then the log behind it give the table, exactly, while others write.
-async fn compare(capture: &mut Capture, database: &Database<'_>, stop: &AtomicBool) {
+async fn compare(capture: &mut Capture, database: &Database<'_>, writers: &Writers) {
     let tables = relations(&mut capture.system).await;
     let table = tables[0].clone();
     let mut reader = capture.system.reader().await.expect("a reader");
@@ -46,7 +80,7 @@ async fn compare(capture: &mut Capture, database: &Database<'_>, stop: &AtomicBo
         }
         chunks.push((seen, state));
     }
-    stop.store(true, Ordering::Relaxed);
+    writers.stop().await;
     let end = chunks.last().expect("a chunk").0.high.clone();
     let items = read_to(&mut capture.system, &end, true).await;
     let rest = capture.system.end_of_log().await.expect("the end");
@@ -82,29 +116,16 @@ async fn case_002_to_005_chunks_are_exact_under_writers() {
         database.sql("CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL); ALTER TABLE t REPLICA IDENTITY FULL");
         database.sql("INSERT INTO t SELECT i, 0 FROM generate_series(1, 200) i");
         let mut capture = Capture::begin(settings(&database, "chunks")).await;
-        let stop = AtomicBool::new(false);
+        let writers = Writers { stop: AtomicBool::new(false), writing: AtomicUsize::new(Writers::COUNT) };
         let handle = tokio::runtime::Handle::current();
         std::thread::scope(|scope| {
-            for writer in 0..3_u32 {
-                let (database, stop) = (&database, &stop);
-                scope.spawn(move || {
-                    let mut session = database.connect();
-                    let mut n = writer * 7;
-                    while !stop.load(Ordering::Relaxed) {
-                        n += 1;
-                        let id = n % 200 + 1;
-                        session.sql(&match n % 4 {
-                            0 => format!("DELETE FROM t WHERE id = {id}"),
-                            1 => format!("INSERT INTO t VALUES ({id},{n}) ON CONFLICT DO NOTHING"),
-                            2 => format!("BEGIN; UPDATE t SET v = v + 1 WHERE id = {id}; SAVEPOINT s; DELETE FROM t WHERE id = {id}; ROLLBACK TO s; COMMIT"),
-                            _ => format!("UPDATE t SET v = v + 1 WHERE id = {id}"),
-                        });
-                    }
-                });
+            for writer in 0..Writers::COUNT {
+                let (database, writers) = (&database, &writers);
+                scope.spawn(move || writers.write(database, writer * 7));
             }
-            let run = || tokio::task::block_in_place(|| handle.block_on(compare(&mut capture, &database, &stop)));
+            let run = || tokio::task::block_in_place(|| handle.block_on(compare(&mut capture, &database, &writers)));
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-            stop.store(true, Ordering::Relaxed);
+            writers.stop.store(true, Ordering::Release);
             checked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
         capture.end().await;

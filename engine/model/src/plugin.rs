@@ -84,6 +84,18 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
+/// An input that the settings of an operator name, and that is read to its end before the others are opened.
+///
+/// The planner refuses one that never ends, that brings updates or deletes, or whose rows come by another input of the task
+/// too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FirstInput {
+    /// The input, as the task's `from` names it: `customers`, or `route.big` for a named port.
+    pub input: String,
+    /// The path of the setting that names it, inside `config`.
+    pub setting: String,
+}
+
 /// What the planner has to know of a configured plugin before anything starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Properties {
@@ -107,7 +119,9 @@ pub struct Properties {
     pub transactional: bool,
     /// Whether a sink or an operator takes updates and deletes.
     pub changes: ChangeSupport,
-    /// An operator that gives its rows when its input ends; behind a source that never ends it would give none.
+    /// Inputs of an operator that are read to their end before the sources of its other inputs are opened.
+    pub first_inputs: Vec<FirstInput>,
+    /// An operator that waits for the end of its input; behind a source that never ends it would wait forever.
     pub needs_end: bool,
     /// An operator that runs flows: what it is for may happen there, so nobody needs to read its rows. It puts values
     /// of rows (`${row.x}`) into its settings by itself.
@@ -134,6 +148,7 @@ impl Properties {
             delivery_reason: None,
             transactional: false,
             changes: ChangeSupport::Changes,
+            first_inputs: Vec::new(),
             needs_end: false,
             runs_flows: false,
             stateful: false,

@@ -197,7 +197,14 @@ fn build(
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel.clone());
             let state_dir = around.leaves_trace.then(|| plan.operator_dir(&task.id));
             let task = OperatorTask {
-                context: OperatorContext { flow, task: id, state_dir, inputs: input_names(plan, task), runs },
+                context: OperatorContext {
+                    flow,
+                    task: id,
+                    state_dir,
+                    inputs: input_names(plan, task),
+                    runs,
+                    rules: progress.rules().clone(),
+                },
                 operator,
                 commands,
                 events,

@@ -146,7 +146,8 @@ pub struct PlannedTask {
     pub inputs: Vec<PlannedEdge>,
     /// The relations an operator is limited to, as patterns; empty: all. Other relations pass through.
     pub tables: Vec<String>,
-    /// Its pipeline's place in the order in which they run; 0 where all run side by side.
+    /// Its place in the order in which sources are opened, each when all tasks of the turns before have ended; 0 where
+    /// nothing waits.
     pub turn: usize,
     /// What to do with rows that the task cannot handle.
     pub on_bad_row: BadRowPolicy,

@@ -127,7 +127,7 @@ fn see(rules: &[Checked], bound: &Bound, batch: &Batch, mut kept: Option<&mut Ke
 
 /// For each row whether its value is missing in a reference; NULL refers to nothing, and misses nothing.
 fn missing(values: &Values, rows: usize, mut has: impl FnMut(&[u8]) -> Result<bool>) -> Result<Vec<Answer>> {
-    let answer = |row| {
+    let answer = |row| -> Result<Answer> {
         Ok(match values.get(row) {
             Value::Absent => Answer::Unknown,
             Value::Null => Answer::No,

@@ -139,27 +139,24 @@ impl Checker {
         }
         Ok(())
     }
+}
 
-    /// Sends the rows of a batch where the rules want them.
-    async fn send(&self, batch: Batch, bound: &Bound, judged: Judged, out: &mut dyn Output) -> Result<()> {
-        let Judged { passed, rejected, reasons, refused, counts } = judged;
-        for (counter, (checked, broken)) in self.counters.iter().zip(counts) {
-            counter.add(checked, broken);
-        }
-        if batch.is_append_only() && passed.iter().all(|passed| *passed) {
-            return out.emit(OutputPort::MAIN, batch).await;
-        }
-        let with_reasons = rejected::batch(&batch, &bound.rejected, StringArray::from(reasons))?;
-        reject(&batch, &refused, out)?;
-        for (port, rows, keep) in [(OutputPort::MAIN, batch, passed), (REJECTED, with_reasons, rejected)] {
-            let verdicts = Verdicts { keep: BooleanArray::from(keep), refused: refused.clone() };
-            let rows = verdicts.apply(&rows)?;
-            if rows.num_rows() > 0 {
-                out.emit(port, rows).await?;
-            }
-        }
-        Ok(())
+/// Sends the rows of a batch where the rules want them.
+async fn send(batch: Batch, bound: &Bound, judged: Judged, out: &mut dyn Output) -> Result<()> {
+    let Judged { passed, rejected, reasons, refused, .. } = judged;
+    if batch.is_append_only() && passed.iter().all(|passed| *passed) {
+        return out.emit(OutputPort::MAIN, batch).await;
     }
+    let with_reasons = rejected::batch(&batch, &bound.rejected, StringArray::from(reasons))?;
+    reject(&batch, &refused, out)?;
+    for (port, rows, keep) in [(OutputPort::MAIN, batch, passed), (REJECTED, with_reasons, rejected)] {
+        let verdicts = Verdicts { keep: BooleanArray::from(keep), refused: refused.clone() };
+        let rows = verdicts.apply(&rows)?;
+        if rows.num_rows() > 0 {
+            out.emit(port, rows).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The failure of a flow whose table has too many or too few rows.
@@ -190,7 +187,10 @@ impl Operator for Checker {
         let bound = self.bound.get(batch.relation(), bind)?.clone();
         self.count_rows(&bound, &batch)?;
         let judged = judge(&self.rules, &bound, &batch, self.kept.as_mut())?;
-        self.send(batch, &bound, judged, out).await
+        for (counter, (checked, broken)) in self.counters.iter().zip(&judged.counts) {
+            counter.add(*checked, *broken);
+        }
+        send(batch, &bound, judged, out).await
     }
 
     async fn on_schema(&mut self, port: InputPort, change: SchemaChange, out: &mut dyn Output) -> Result<()> {

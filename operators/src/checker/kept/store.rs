@@ -4,9 +4,7 @@
 //! row that has the key; `R table row` → its place; `S rule` → the types of a reference's values; `V rule value` → nothing.
 //! Rules are numbered among those of their kind.
 
-use aqueduct_model::{
-    Change, Error, ErrorKind, OperatorContext, Relation, RelationName, Result, SchemaChange, State,
-};
+use aqueduct_model::{Change, Error, ErrorKind, OperatorContext, RelationName, Result, SchemaChange, State};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -108,10 +106,10 @@ impl Kept {
 
     /// Follows DDL: an emptied table has no rows, and its keys are free.
     pub(in crate::checker) fn follow(&mut self, change: &SchemaChange) -> Result<()> {
-        let relation: &Relation = &change.relation;
+        let name = change.relation.name();
         let from = match &change.change {
             Change::RenameTable { from } => from,
-            Change::Truncate | Change::DropTable => relation.name(),
+            Change::Truncate | Change::DropTable => name,
             _ => return Ok(()),
         };
         let Some(bytes) = self.store.get(&table_name(from)?)? else { return Ok(()) };
@@ -119,7 +117,7 @@ impl Kept {
         match &change.change {
             Change::RenameTable { .. } => {
                 self.store.remove(table_name(from)?)?;
-                self.put_table(relation.name(), &table)
+                self.put_table(name, &table)
             }
             Change::Truncate => {
                 self.forget(&table)?;
@@ -227,7 +225,7 @@ fn table_name(name: &RelationName) -> Result<Vec<u8>> {
 }
 
 fn of_table(kind: u8, table: &Table) -> Vec<u8> {
-    [&[kind], table.number.to_be_bytes().as_slice()].concat()
+    [[kind].as_slice(), table.number.to_be_bytes().as_slice()].concat()
 }
 
 fn key_name(table: &Table, rule: usize, key: &[u8]) -> Vec<u8> {
@@ -239,7 +237,7 @@ fn row_name(table: &Table, row: &[u8]) -> Vec<u8> {
 }
 
 fn of_rule(kind: u8, rule: usize) -> Vec<u8> {
-    [&[kind], (rule as u32).to_be_bytes().as_slice()].concat()
+    [[kind].as_slice(), (rule as u32).to_be_bytes().as_slice()].concat()
 }
 
 fn value_name(rule: usize, value: &[u8]) -> Vec<u8> {

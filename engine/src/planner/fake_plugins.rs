@@ -1,7 +1,7 @@
 //! Plugins for tests: the names and main settings of real ones, without anything behind them.
 
 use aqueduct_model::{
-    Catalogue, ChangeSupport, Delivery, Error, Operator, OperatorPlugin, PlacedSource, Properties, Replay, Result,
+    Catalogue, ChangeSupport, Delivery, Error, FirstInput, Operator, OperatorPlugin, PlacedSource, Properties, Replay, Result,
     Sink, SinkPlugin, Source, SourcePlugin, operator, sink, source,
 };
 use schemars::JsonSchema;
@@ -17,6 +17,7 @@ pub(crate) fn catalogue() -> Catalogue {
         operator::<Switch>(),
         operator::<Union>(),
         operator::<Join>(),
+        operator::<Against>(),
         operator::<Reservoir>(),
         operator::<Sort>(),
         operator::<Sql>(),
@@ -224,6 +225,30 @@ impl OperatorPlugin for Join {
         Properties { inputs: (2, 2), stateful: true, ..Properties::operator() }
     }
     fn build(_: NoConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+/// Settings of an operator that looks something up.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AgainstConfig {
+    /// The input that is read first.
+    input: String,
+}
+
+struct Against;
+impl OperatorPlugin for Against {
+    const NAME: &'static str = "Against";
+    const SUMMARY: &'static str = "Reads one input to its end first.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = AgainstConfig;
+    fn properties(config: &AgainstConfig) -> Properties {
+        let first = FirstInput { input: config.input.clone(), setting: "input".into() };
+        Properties { inputs: (1, usize::MAX), first_inputs: vec![first], stateful: true, ..Properties::operator() }
+    }
+    fn build(_: AgainstConfig) -> Result<Box<dyn Operator>> {
         unbuilt()
     }
 }

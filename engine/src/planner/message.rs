@@ -118,7 +118,9 @@ const JOINED_INSTEAD: &str = "read the table as it is, such as with MySQLInput i
 
 pub(super) fn first_input_on_both_sides(input: &str, source: &str) -> Message {
     message(
-        format!("the rows of `{source}` come by `{input}`, which is read to its end first, and by another input as well"),
+        format!(
+            "the rows of `{source}` come by `{input}`, which is read to its end first, and by another input as well"
+        ),
         "read it twice: a second source task with the same settings feeds one of the two inputs",
     )
 }

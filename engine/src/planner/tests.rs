@@ -90,9 +90,7 @@ fn turns(head: &str, sources: &str, tasks: &str) -> Result<BTreeMap<String, usiz
     for source in sources.split_whitespace() {
         let (id, config) = source.split_once(':').unwrap_or((source, "rows: 5"));
         let config = config.replace('=', ": ").replace(',', ", ").replace("endless", "seed: 1");
-        text.push_str(&format!(
-            "  - {{ id: {id}, plugin: FakerInput, config: {{ dataset: orders, {config} }} }}\n"
-        ));
+        text.push_str(&format!("  - {{ id: {id}, plugin: FakerInput, config: {{ dataset: orders, {config} }} }}\n"));
     }
     for task in tasks.lines() {
         text.push_str(&format!("  - {{ {} }}\n", task.trim()));
@@ -143,12 +141,18 @@ fn inputs_that_cannot_be_read_first_are_refused() {
         ("rows known:rows=5,changes=true", one.to_owned(), "config.input", "emits updates and deletes"),
         ("rows known", one.replace("input: known", "input: knwn"), "config.input", "`knwn` is no input"),
         ("rows known", one.replace("[rows, known]", "known"), "config.input", "no rows are left"),
-        ("known", one.replace("rows,", "f,") + "\nid: f, plugin: Filter, from: known, config: { where: x }", "config.input", "by another input as well"),
+        (
+            "known",
+            one.replace("rows,", "f,") + "\nid: f, plugin: Filter, from: known, config: { where: x }",
+            "config.input",
+            "by another input as well",
+        ),
         (
             "a b",
             "id: c, plugin: Against, from: [a, b], config: { input: a }
              id: d, plugin: Against, from: [a, b], config: { input: b }
-             id: z, plugin: ConsoleOutput, from: [c, d]".to_owned(),
+             id: z, plugin: ConsoleOutput, from: [c, d]"
+                .to_owned(),
             "from",
             "wait for each other",
         ),

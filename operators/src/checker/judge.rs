@@ -139,9 +139,9 @@ fn see(rules: &[Checked], bound: &Bound, batch: &Batch, mut kept: Option<&mut Ke
                 let kept = kept.as_deref_mut().ok_or_else(|| Error::bug("a reference is asked before it is opened"))?;
                 if let Some(types) = kept.types(references)?.filter(|types| *types != keys.types()) {
                     let text = format!("the values are of type {}, and those of the reference {types}", keys.types());
-                    return Err(Error::config(text).with_setting(format!("rules[{i}]")).with_hint(
-                        "convert one of them in front of this task: a task Mapping with `cast(… as …)`",
-                    ));
+                    return Err(Error::config(text)
+                        .with_setting(format!("rules[{i}]"))
+                        .with_hint("convert one of them in front of this task: a task Mapping with `cast(… as …)`"));
                 }
                 let answers = missing(&keys.of(batch)?, batch.num_rows(), |value| kept.has(references, value))?;
                 references += 1;
@@ -171,7 +171,7 @@ impl Judge<'_> {
         let mut answers = alone(&self.seen, row);
         let Some((kept, table)) = &mut self.memory else {
             count(&mut self.counts, &answers);
-            return Ok(verdict(self.rules, &self.seen, row, &answers));
+            return Ok(verdict(self.rules, &self.seen, &answers));
         };
         let id = self.rows.as_ref().map(|rows| rows.bytes(row));
         let (mut keys, mut broken) = (Vec::new(), Vec::new());
@@ -194,7 +194,7 @@ impl Judge<'_> {
             broken.push(*answer == Answer::Yes);
         }
         count(&mut self.counts, &answers);
-        let verdict = verdict(self.rules, &self.seen, row, &answers);
+        let verdict = verdict(self.rules, &self.seen, &answers);
         let place = match &verdict {
             Verdict::Passed => Some(Place::Passed(keys)),
             Verdict::Rejected(_) => broken.contains(&true).then_some(Place::Refused(broken)),
@@ -216,7 +216,7 @@ impl Judge<'_> {
     fn old_row(&mut self, row: usize, batch: &Batch) -> Result<Verdict> {
         let mut answers = alone(&self.seen, row);
         let Some((kept, table)) = &mut self.memory else {
-            return Ok(match verdict(self.rules, &self.seen, row, &answers) {
+            return Ok(match verdict(self.rules, &self.seen, &answers) {
                 Verdict::Unknown(_) => Verdict::Either,
                 known => known,
             });
@@ -236,7 +236,7 @@ impl Judge<'_> {
             }
             None => {}
         }
-        Ok(match verdict(self.rules, &self.seen, row, &answers) {
+        Ok(match verdict(self.rules, &self.seen, &answers) {
             Verdict::Rejected(why) => Verdict::Rejected(why),
             // A row that was let through has its place, so this one never was, or by its own values was rejected.
             _ => Verdict::Either,
@@ -254,7 +254,7 @@ fn alone(seen: &[Seen], row: usize) -> Vec<Answer> {
     seen.iter().map(answer).collect()
 }
 
-fn verdict(rules: &[Checked], seen: &[Seen], row: usize, answers: &[Answer]) -> Verdict {
+fn verdict(rules: &[Checked], seen: &[Seen], answers: &[Answer]) -> Verdict {
     let mut reasons: Vec<String> = Vec::new();
     let mut unknown = None;
     for (i, (rule, answer)) in rules.iter().zip(answers).enumerate() {

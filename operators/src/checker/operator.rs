@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use aqueduct_model::{
     Batch, Cardinality, Change, Epoch, Error, ErrorKind, FirstInput, InputPort, Op, Operator, OperatorContext,
-    OperatorPlugin, Output, OutputPort, PluginEntry, Properties, Result, RuleCounter, SchemaChange,
-    State, operator,
+    OperatorPlugin, Output, OutputPort, PluginEntry, Properties, Result, RuleCounter, SchemaChange, State, operator,
 };
 use arrow::array::{BooleanArray, StringArray};
 use async_trait::async_trait;

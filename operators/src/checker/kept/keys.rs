@@ -75,13 +75,14 @@ impl Keys {
         let column = |(index, data_type): (&usize, &DataType)| {
             cast_with_options(batch.rows().column(*index), data_type, &options)
         };
-        let values: Vec<ArrayRef> =
-            self.columns.iter().zip(&self.types).map(column).collect::<std::result::Result<_, _>>().map_err(|error| {
-                let text = format!("a value of {} is too large to be compared", batch.relation().name());
-                Error::new(ErrorKind::Data, text)
-                    .with_source(error)
-                    .with_hint("leave such rows out before: a rule `range` in a task Checker in front of this one")
-            })?;
+        let too_large = |error| {
+            let text = format!("a value of {} is too large to be compared", batch.relation().name());
+            Error::new(ErrorKind::Data, text)
+                .with_source(error)
+                .with_hint("leave such rows out before: a rule `range` in a task Checker in front of this one")
+        };
+        let values = self.columns.iter().zip(&self.types).map(|place| column(place).map_err(too_large));
+        let values: Vec<ArrayRef> = values.collect::<Result<_>>()?;
         let is_null = (0..batch.num_rows()).map(|row| values.iter().any(|values| values.is_null(row))).collect();
         let rows = self.converter.convert_columns(&values);
         let rows = rows.map_err(|error| Error::bug("values do not fit their own types").with_source(error))?;

@@ -80,9 +80,10 @@ impl Kept {
                 .with_setting("rules")
                 .with_hint("start over with `aqueduct checkpoint reset`, so that all rows are checked anew"));
         }
-        let number = self.store.get(NUMBER)?.map_or(Ok(0), |bytes| {
-            bytes.try_into().map(u32::from_be_bytes).map_err(|_| damaged())
-        })?;
+        let number = match self.store.get(NUMBER)? {
+            Some(bytes) => bytes.try_into().map(u32::from_be_bytes).map_err(|_| damaged())?,
+            None => 0,
+        };
         self.store.put(NUMBER.to_vec(), (number + 1).to_be_bytes().to_vec())?;
         let table = Table { number, shape: shape.to_owned(), rows: 0 };
         self.put_table(name, &table)?;

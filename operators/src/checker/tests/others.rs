@@ -232,15 +232,21 @@ fn a_reference_of_several_columns_is_met_together_and_null_meets_nothing() {
     let config = json!({"rules": [
         {"columns": ["tenant", "code"], "check": {"reference": {"input": "other", "in": ["owner", "name"]}}},
     ]});
-    let known = named("codes", vec![
-        ("name", Arc::new(LargeStringArray::from(vec![Some("a"), Some("b"), None])) as ArrayRef),
-        ("owner", Arc::new(Int32Array::from(vec![Some(1), Some(2), Some(3)])) as ArrayRef),
-    ]);
-    let rows = named("rows", vec![
-        ("id", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5])) as ArrayRef),
-        ("tenant", Arc::new(Int64Array::from(vec![Some(1), Some(1), Some(2), None, Some(3)])) as ArrayRef),
-        ("code", Arc::new(StringArray::from(vec![Some("a"), Some("b"), Some("b"), Some("x"), None])) as ArrayRef),
-    ]);
+    let known = named(
+        "codes",
+        vec![
+            ("name", Arc::new(LargeStringArray::from(vec![Some("a"), Some("b"), None])) as ArrayRef),
+            ("owner", Arc::new(Int32Array::from(vec![Some(1), Some(2), Some(3)])) as ArrayRef),
+        ],
+    );
+    let rows = named(
+        "rows",
+        vec![
+            ("id", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5])) as ArrayRef),
+            ("tenant", Arc::new(Int64Array::from(vec![Some(1), Some(1), Some(2), None, Some(3)])) as ArrayRef),
+            ("code", Arc::new(StringArray::from(vec![Some("a"), Some("b"), Some("b"), Some("x"), None])) as ArrayRef),
+        ],
+    );
     let out = by_ports(&config, &[(1, known), (0, rows)]).unwrap();
     assert_eq!(out.port(0).iter().flat_map(|batch| numbers(batch, "id")).flatten().collect::<Vec<_>>(), [1, 3, 4, 5]);
     let cells = ops_and_cells(&out.port(1)[0]).remove(0).1;

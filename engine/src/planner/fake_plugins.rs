@@ -17,7 +17,7 @@ pub(crate) fn catalogue() -> Catalogue {
         operator::<Switch>(),
         operator::<Union>(),
         operator::<Join>(),
-        operator::<Against>(),
+        operator::<Checker>(),
         operator::<Reservoir>(),
         operator::<Sort>(),
         operator::<Sql>(),
@@ -229,26 +229,35 @@ impl OperatorPlugin for Join {
     }
 }
 
-/// Settings of an operator that looks something up.
+/// Settings of `Checker`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AgainstConfig {
-    /// The input that is read first.
-    input: String,
+struct CheckerConfig {
+    /// The rules.
+    rules: Vec<serde_json::Value>,
 }
 
-struct Against;
-impl OperatorPlugin for Against {
-    const NAME: &'static str = "Against";
-    const SUMMARY: &'static str = "Reads one input to its end first.";
+struct Checker;
+impl OperatorPlugin for Checker {
+    const NAME: &'static str = "Checker";
+    const SUMMARY: &'static str = "Checks rows by rules.";
     const NOTES: &'static str = "";
     const EXAMPLE: &'static str = "";
-    type Config = AgainstConfig;
-    fn properties(config: &AgainstConfig) -> Properties {
-        let first = FirstInput { input: config.input.clone(), setting: "input".into() };
-        Properties { inputs: (1, usize::MAX), first_inputs: vec![first], stateful: true, ..Properties::operator() }
+    type Config = CheckerConfig;
+    fn properties(config: &CheckerConfig) -> Properties {
+        let referred = |(i, rule): (usize, &serde_json::Value)| {
+            let input = rule["check"]["reference"]["input"].as_str()?.to_owned();
+            Some(FirstInput { input, setting: format!("rules[{i}].check.reference.input") })
+        };
+        Properties {
+            inputs: (1, usize::MAX),
+            first_inputs: config.rules.iter().enumerate().filter_map(referred).collect(),
+            needs_end: config.rules.iter().any(|rule| rule["check"]["row_count"]["min"].is_u64()),
+            stateful: true,
+            ..Properties::operator()
+        }
     }
-    fn build(_: AgainstConfig) -> Result<Box<dyn Operator>> {
+    fn build(_: CheckerConfig) -> Result<Box<dyn Operator>> {
         unbuilt()
     }
 }

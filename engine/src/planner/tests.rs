@@ -93,6 +93,13 @@ fn turns(head: &str, sources: &str, tasks: &str) -> Result<BTreeMap<String, usiz
         text.push_str(&format!("  - {{ id: {id}, plugin: FakerInput, config: {{ dataset: orders, {config} }} }}\n"));
     }
     for task in tasks.lines() {
+        // `Against x` is short for a task whose rules refer to x.
+        let task = match task.split_once("Against ") {
+            Some((before, input)) => {
+                format!("{before}Checker, config: {{ rules: [{{ check: {{ reference: {{ input: {input} }} }} }}] }}")
+            }
+            None => task.to_owned(),
+        };
         text.push_str(&format!("  - {{ {} }}\n", task.trim()));
     }
     let planned = plan_yaml(&text).map_err(|found| found.0)?;
@@ -101,7 +108,7 @@ fn turns(head: &str, sources: &str, tasks: &str) -> Result<BTreeMap<String, usiz
 
 #[test]
 fn what_is_read_first_has_an_earlier_turn_than_what_waits_for_it() {
-    let tasks = "id: c, plugin: Against, from: [rows, keep], config: { input: keep }
+    let tasks = "id: c, from: [rows, keep], plugin: Against keep
                  id: keep, plugin: Filter, from: known, config: { where: x }
                  id: z, plugin: ConsoleOutput, from: c
                  id: y, plugin: ConsoleOutput, from: other";
@@ -115,8 +122,8 @@ fn what_is_read_first_has_an_earlier_turn_than_what_waits_for_it() {
 
 #[test]
 fn what_is_read_first_may_wait_itself() {
-    let tasks = "id: c, plugin: Against, from: [b, a], config: { input: a }
-                 id: d, plugin: Against, from: [rows, c], config: { input: c }
+    let tasks = "id: c, from: [b, a], plugin: Against a
+                 id: d, from: [rows, c], plugin: Against c
                  id: z, plugin: ConsoleOutput, from: d";
     let found = turns("", "rows a b", tasks).unwrap();
     assert_eq!((found["a"], found["b"], found["c"], found["rows"], found["d"]), (0, 1, 1, 2, 2));
@@ -125,7 +132,7 @@ fn what_is_read_first_may_wait_itself() {
 #[test]
 fn serial_pipelines_have_their_stages_one_after_the_other() {
     let tasks = "id: z, plugin: ConsoleOutput, from: one
-                 id: c, plugin: Against, from: [rows, known], config: { input: known }
+                 id: c, from: [rows, known], plugin: Against known
                  id: y, plugin: ConsoleOutput, from: c
                  id: w, plugin: ConsoleOutput, from: last";
     let found = turns("execution: serial\n", "one rows known last", tasks).unwrap();
@@ -134,23 +141,24 @@ fn serial_pipelines_have_their_stages_one_after_the_other() {
 
 #[test]
 fn inputs_that_cannot_be_read_first_are_refused() {
-    let one = "id: c, plugin: Against, from: [rows, known], config: { input: known }
+    const INPUT: &str = "config.rules[0].check.reference.input";
+    let one = "id: c, from: [rows, known], plugin: Against known
                id: z, plugin: ConsoleOutput, from: c";
     for (sources, tasks, setting, said) in [
-        ("rows known:endless", one.to_owned(), "config.input", "`known` (FakerInput) never ends"),
-        ("rows known:rows=5,changes=true", one.to_owned(), "config.input", "emits updates and deletes"),
-        ("rows known", one.replace("input: known", "input: knwn"), "config.input", "`knwn` is no input"),
-        ("rows known", one.replace("[rows, known]", "known"), "config.input", "no rows are left"),
+        ("rows known:endless", one.to_owned(), INPUT, "`known` (FakerInput) never ends"),
+        ("rows known:rows=5,changes=true", one.to_owned(), INPUT, "emits updates and deletes"),
+        ("rows known", one.replace("Against known", "Against knwn"), INPUT, "`knwn` is no input"),
+        ("rows known", one.replace("[rows, known]", "known"), INPUT, "no rows are left"),
         (
             "known",
             one.replace("rows,", "f,") + "\nid: f, plugin: Filter, from: known, config: { where: x }",
-            "config.input",
+            INPUT,
             "by another input as well",
         ),
         (
             "a b",
-            "id: c, plugin: Against, from: [a, b], config: { input: a }
-             id: d, plugin: Against, from: [a, b], config: { input: b }
+            "id: c, from: [a, b], plugin: Against a
+             id: d, from: [a, b], plugin: Against b
              id: z, plugin: ConsoleOutput, from: [c, d]"
                 .to_owned(),
             "from",
@@ -265,7 +273,7 @@ fn an_operator_that_takes_inserts_only_or_needs_the_end_is_refused_behind_what_d
     let changes = messages(", rows: 5, changes: true");
     assert!(changes.contains("takes inserts only, but the task `a` (FakerInput) emits updates"), "{changes}");
     let endless = messages("");
-    assert!(endless.contains("when its input ends, but the task `a` (FakerInput) never ends"), "{endless}");
+    assert!(endless.contains("waits for the end of its input, but the task `a` (FakerInput) never ends"), "{endless}");
     assert_eq!(refused(&flow(", changes: true")).len(), 2);
 }
 

@@ -108,5 +108,10 @@ fn record(status: &FlowStatus) {
         counter!("aqueduct_component_sent_events_total", labels()).absolute(task.counters.rows_out);
         counter!("aqueduct_component_discarded_events_total", labels()).absolute(task.counters.bad_rows);
         gauge!("aqueduct_component_lag_seconds", labels()).set(task.counters.lag_ms as f64 / 1_000.0);
+        for count in &task.counters.rules {
+            let of_rule = || labels().into_iter().chain([Label::new("rule", count.rule.clone())]).collect::<Vec<_>>();
+            counter!("aqueduct_rule_checked_rows_total", of_rule()).absolute(count.checked);
+            counter!("aqueduct_rule_broken_rows_total", of_rule()).absolute(count.broken);
+        }
     }
 }

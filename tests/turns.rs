@@ -1,4 +1,5 @@
-//! `execution: serial`: a pipeline is opened once what stands before it has ended and is durable, also through SIGKILLs.
+//! Turns: a pipeline behind others (`execution: serial`), and an input behind one that is read first, are opened once what
+//! stands before them has ended and is durable, also through SIGKILLs.
 
 use std::time::Duration;
 
@@ -52,4 +53,50 @@ tasks:
     assert_eq!(sums, (ROWS, ROWS), "{}", log_of(work.path()));
     // Each of the later sources was opened once per life, and never before its turn.
     assert!(!log_of(work.path()).contains("no such table"), "{}", log_of(work.path()));
+}
+
+#[test]
+fn what_rules_refer_to_is_read_before_the_first_row_is_checked() {
+    const KNOWN: i64 = 2_000;
+    let work = Work::with_flow(&format!(
+        "flow: flow
+restart: {{ max: 0 }}
+checkpoint: {{ interval: 20ms }}
+tasks:
+  - {{ id: orders, plugin: FakerInput, config: {{ dataset: orders, rows: {ROWS}, rate: 15000 }} }}
+  - {{ id: customers, plugin: FakerInput, config: {{ dataset: customers, rows: {KNOWN}, rate: 5000 }} }}
+  - id: check
+    plugin: Checker
+    from: [orders, customers]
+    config:
+      state_memory: 1MiB
+      rules:
+        - {{ column: id, check: unique }}
+        - {{ column: customer_id, check: {{ reference: {{ input: customers, in: [id] }} }} }}
+  - {{ id: good, plugin: SQLiteOutput, from: check, config: {{ path: good.db, table: orders }} }}
+  - {{ id: bad, plugin: SQLiteOutput, from: check.rejected, config: {{ path: bad.db, table: orders }} }}
+"
+    ));
+    let mut random = Random(20_261_124);
+    let mut kills = 0;
+    let code = loop {
+        let mut daemon = Daemon::start(work.path(), "flow.yaml", "state", &[]);
+        std::thread::park_timeout(Duration::from_micros(50_000 + random.below(400_000)));
+        if kills == KILLS || daemon.has_ended() {
+            break daemon.wait();
+        }
+        daemon.kill();
+        kills += 1;
+    };
+    assert_eq!(code, Some(0), "{}", log_of(work.path()));
+    let ask = |database: &str, sql: &str| -> i64 {
+        let connection = Connection::open(work.file(database)).expect("a database");
+        connection.query_row(sql, [], |row| row.get(0)).expect("a number")
+    };
+    let (good, bad) = (ask("good.db", "SELECT count(*) FROM orders"), ask("bad.db", "SELECT count(*) FROM orders"));
+    assert!(good > 0 && bad > 0 && good + bad == ROWS, "{good} + {bad}: {}", log_of(work.path()));
+    assert!(ask("good.db", "SELECT max(customer_id) FROM orders") <= KNOWN);
+    assert!(ask("bad.db", "SELECT min(customer_id) FROM orders") > KNOWN);
+    let reasons = "SELECT count(*) FROM orders WHERE reasons <> 'customer_id is not in customers'";
+    assert_eq!(ask("bad.db", reasons), 0);
 }

@@ -1,6 +1,6 @@
 //! What the planner hands to the runtime: a flow that was checked and can be built without surprises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,6 +45,32 @@ impl Plan {
                 plan.is_from(file);
             }
         }
+    }
+
+    /// The names of a task's inputs, as a flow file writes them, in port order.
+    pub fn input_names(&self, task: &PlannedTask) -> Vec<String> {
+        let name = |edge: &PlannedEdge| {
+            let from = &self.tasks[edge.task];
+            match (edge.port, from.properties.outputs.get(edge.port)) {
+                (port, Some(named)) if port > 0 => format!("{}.{named}", from.id),
+                _ => from.id.clone(),
+            }
+        };
+        task.inputs.iter().map(name).collect()
+    }
+
+    /// The ids of the sources that are read to their end before others, because an operator asks for that.
+    pub fn read_first(&self) -> BTreeSet<String> {
+        let mut feeds = vec![false; self.tasks.len()];
+        // Inputs come before their readers, so one pass from the back marks everything upstream.
+        for (index, task) in self.tasks.iter().enumerate().rev() {
+            for (edge, name) in task.inputs.iter().zip(self.input_names(task)) {
+                let is_first = task.properties.first_inputs.iter().any(|first| first.input == name);
+                feeds[edge.task] |= is_first || feeds[index];
+            }
+        }
+        let sources = self.tasks.iter().zip(feeds).filter(|(task, feeds)| *feeds && task.inputs.is_empty());
+        sources.map(|(task, _)| task.id.clone()).collect()
     }
 
     /// Where an operator keeps state that is too large for a checkpoint.
@@ -146,7 +172,8 @@ pub struct PlannedTask {
     pub inputs: Vec<PlannedEdge>,
     /// The relations an operator is limited to, as patterns; empty: all. Other relations pass through.
     pub tables: Vec<String>,
-    /// Its pipeline's place in the order in which they run; 0 where all run side by side.
+    /// Its place in the order in which sources are opened, each when all tasks of the turns before have ended; 0 where
+    /// nothing waits.
     pub turn: usize,
     /// What to do with rows that the task cannot handle.
     pub on_bad_row: BadRowPolicy,

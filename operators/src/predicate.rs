@@ -125,15 +125,25 @@ impl Predicate {
         Ok(Verdicts { keep: BooleanArray::from(keep), refused })
     }
 
+    /// The columns that it needs.
+    pub(crate) fn columns(&self) -> &[usize] {
+        self.0.columns()
+    }
+
     /// Why a row without a needed value is refused.
     pub(crate) fn absent_reason(&self, batch: &Batch, row: usize) -> String {
-        let absent = self.0.columns().iter().find(|&&i| batch.present(i).is_some_and(|present| !present.value(row)));
-        let name = absent.map_or("a column", |&i| batch.relation().columns().field(i).name());
-        format!(
-            "the source did not send the value of {name}, which a condition needs; have it send full rows \
-             (replica identity full, binlog_row_image=FULL)"
-        )
+        absent_reason(self.columns(), batch, row)
     }
+}
+
+/// Why a row is refused that lacks the value of one of these columns.
+pub(crate) fn absent_reason(columns: &[usize], batch: &Batch, row: usize) -> String {
+    let absent = columns.iter().find(|&&i| batch.present(i).is_some_and(|present| !present.value(row)));
+    let name = absent.map_or("a column", |&i| batch.relation().columns().field(i).name());
+    format!(
+        "the source did not send the value of {name}, which a condition needs; have it send full rows \
+         (replica identity full, binlog_row_image=FULL)"
+    )
 }
 
 /// Where the values of all these columns are present; `None`: everywhere.

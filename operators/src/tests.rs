@@ -105,7 +105,7 @@ pub(crate) fn run_with_crashes(
         task: "task".into(),
         state_dir: folder.map(Into::into),
         inputs,
-        runs: None,
+        ..OperatorContext::default()
     };
     let mut out = Memory::default();
     block_on(async {

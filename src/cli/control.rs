@@ -52,6 +52,22 @@ pub(super) fn ask(steered: SteerArguments, word: Word, log: &Log) -> Result<Exit
     Ok(Exit::Ok)
 }
 
+/// What the rules of the tasks found, where tasks have such.
+fn show_rules(status: &Value) {
+    let tasks = status["tasks"].as_array().into_iter().flatten();
+    let rules: Vec<(&Value, &Value)> = tasks
+        .flat_map(|task| task["rules"].as_array().into_iter().flatten().map(move |rule| (&task["id"], rule)))
+        .collect();
+    if rules.is_empty() {
+        return;
+    }
+    println!("{:<24} {:<32} {:>14} {:>14}", "task", "rule", "rows checked", "rows broken");
+    for (task, rule) in rules {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        println!("{:<24} {:<32} {:>14} {:>14}", text(task), text(&rule["rule"]), rule["checked"], rule["broken"]);
+    }
+}
+
 /// Shows what a running flow is doing.
 pub(super) fn status(flow: &FlowArguments, json: bool, log: &Log) -> Result<Exit, Failure> {
     let planned = load(flow, log)?;
@@ -84,6 +100,7 @@ pub(super) fn status(flow: &FlowArguments, json: bool, log: &Log) -> Result<Exit
             task["lag_ms"]
         );
     }
+    show_rules(&status);
     let runs: Vec<&Value> = status["runs"].as_array().into_iter().flatten().collect();
     if !runs.is_empty() {
         println!("{:<58} {:<10} {:>14}", "run", "state", "rows");

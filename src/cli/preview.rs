@@ -16,7 +16,8 @@ use super::preview_taps::{PreviewPlugins, Seen};
 pub(super) fn preview(flow: &FlowArguments, rows: usize, log: &Log) -> Result<Exit, Failure> {
     let planned = load(flow, log)?;
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let plugins = Arc::new(PreviewPlugins { rows: rows.max(1), seen: seen.clone() });
+    let read_first = planned.plan.read_first();
+    let plugins = Arc::new(PreviewPlugins { rows: rows.max(1), read_first, seen: seen.clone() });
     let (plan, tasks) = (planned.plan.clone(), planned.plan.tasks);
     let end = Host::new()?.block_on(|starter| async move { starter.start_without_trace(plan, plugins).wait().await });
     let seen = seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

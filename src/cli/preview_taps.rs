@@ -1,6 +1,7 @@
 //! The ends that `preview` puts on a flow: sources that stop after a few rows, taps at every edge, sinks that write
 //! nothing.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use aqueduct_engine::plan::PlannedTask;
@@ -23,6 +24,8 @@ pub(super) struct Seen {
 #[derive(Clone)]
 pub(super) struct PreviewPlugins {
     pub(super) rows: usize,
+    /// Sources that are read to their end all the same: what an operator asks of them it asks of all their rows.
+    pub(super) read_first: BTreeSet<String>,
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -42,6 +45,9 @@ impl PluginFactory for PreviewPlugins {
             Some(scan) => scan? as Box<dyn Source>,
             None => build(&task.config)?,
         };
+        if self.read_first.contains(&task.id) {
+            return Ok(inner);
+        }
         Ok(Box::new(FirstRows { inner, left: self.rows }))
     }
 

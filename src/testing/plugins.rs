@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aqueduct_engine::plan::{Plan, PlannedTask};
 use aqueduct_engine::runtime::PluginFactory;
-use aqueduct_model::{Build, Error, Operator, Result, Sink, Source};
+use aqueduct_model::{Build, Error, Operator, PluginKind, Result, Sink, Source};
 
 use super::recorder::{Place, Recorder, Seen};
 use super::script::{Gift, Script, Stage};
@@ -16,6 +16,8 @@ use super::tap::{Memory, Tap};
 pub(super) struct TestPlugins {
     script: Arc<Script>,
     stage: Arc<Stage>,
+    /// The turn in which the last sources are opened.
+    last_turn: usize,
     /// By operator: the tables that it is limited to.
     tables: BTreeMap<String, Vec<String>>,
     recorder: Recorder,
@@ -23,9 +25,13 @@ pub(super) struct TestPlugins {
 
 impl TestPlugins {
     /// Takes `tables:` out of the plan: the taps do what it says.
-    pub(super) fn new(plan: &mut Plan, script: Script, sources: usize, recorder: Recorder) -> Self {
+    pub(super) fn new(plan: &mut Plan, script: Script, recorder: Recorder) -> Self {
+        let sources = || plan.tasks.iter().filter(|task| task.kind() == PluginKind::Source);
+        let last_turn = sources().map(|task| task.turn).max().unwrap_or_default();
+        let last_sources = sources().filter(|task| task.turn == last_turn).count();
         let tables = plan.tasks.iter_mut().map(|task| (task.id.clone(), std::mem::take(&mut task.tables))).collect();
-        Self { script: Arc::new(script), stage: Arc::new(Stage::new(sources)), tables, recorder }
+        let (script, stage) = (Arc::new(script), Arc::new(Stage::new(last_sources)));
+        Self { script, stage, last_turn, tables, recorder }
     }
 
     /// What the sources give, for the places that are compared: sources have no tap.
@@ -36,6 +42,11 @@ impl TestPlugins {
             Gift::Schema(change) => Seen::Schema(change.clone()),
         };
         gifts.into_iter().flat_map(|gifts| gifts.values()).map(seen).collect()
+    }
+
+    /// Where a source meets the others for restarts. One whose turn comes earlier has ended by then.
+    fn restarts(&self, task: &PlannedTask) -> Option<Arc<Stage>> {
+        (task.turn == self.last_turn).then(|| self.stage.clone())
     }
 
     /// What was seen at a place.
@@ -49,7 +60,7 @@ impl TestPlugins {
 
 impl PluginFactory for TestPlugins {
     fn source(&self, task: &PlannedTask) -> Result<Box<dyn Source>> {
-        Ok(Box::new(ScriptedSource::new(&task.id, self.script.clone(), self.stage.clone())))
+        Ok(Box::new(ScriptedSource::new(&task.id, self.script.clone(), self.restarts(task))))
     }
 
     fn operator(&self, task: &PlannedTask) -> Result<Box<dyn Operator>> {

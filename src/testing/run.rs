@@ -104,7 +104,7 @@ fn verdict(
     }
     prepare(&mut plan);
     let recorder = Recorder::default();
-    let plugins = Arc::new(TestPlugins::new(&mut plan, script, sources.len(), recorder.clone()));
+    let plugins = Arc::new(TestPlugins::new(&mut plan, script, recorder.clone()));
     let Some(end) = run(host, plan.clone(), plugins.clone()) else { return Ok(Verdict::TookTooLong) };
     coverage.add(&suite.flow_path, &plan, &plugins, &recorder);
     let came = |at: &At| Came { at: at.clone(), seen: plugins.at(&plan.tasks[at.task], at.place) };

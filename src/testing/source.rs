@@ -23,7 +23,8 @@ const PLANNED: &str = "the test restarts the flow here";
 /// See the module.
 pub(super) struct ScriptedSource {
     script: Arc<Script>,
-    stage: Arc<Stage>,
+    /// Where it meets the other sources for restarts, if it does.
+    stage: Option<Arc<Stage>>,
     gifts: BTreeMap<usize, Gift>,
     /// The next step.
     next: usize,
@@ -33,7 +34,7 @@ pub(super) struct ScriptedSource {
 }
 
 impl ScriptedSource {
-    pub(super) fn new(task: &str, script: Arc<Script>, stage: Arc<Stage>) -> Self {
+    pub(super) fn new(task: &str, script: Arc<Script>, stage: Option<Arc<Stage>>) -> Self {
         let gifts = script.gifts.get(task).cloned().unwrap_or_default();
         Self { script, stage, gifts, next: 0, waiting: true, arrived: false }
     }
@@ -73,17 +74,20 @@ impl Source for ScriptedSource {
                     self.next += 1;
                     self.waiting = true;
                 }
-                Step::Restart if self.stage.is_ahead(self.next) => {
+                Step::Restart => {
+                    let Some(stage) = self.stage.as_ref().filter(|stage| stage.is_ahead(self.next)) else {
+                        self.next += 1;
+                        continue;
+                    };
                     if !self.arrived {
                         self.arrived = true;
-                        if self.stage.arrive(self.next) {
+                        if stage.arrive(self.next) {
                             return Err(Error::new(ErrorKind::Unavailable, PLANNED));
                         }
                     }
                     tokio::time::sleep(PACE).await;
                     return Ok(Polled::Idle);
                 }
-                Step::Restart => self.next += 1,
             }
         }
     }

@@ -26,8 +26,10 @@ mod inspect;
 mod operator;
 mod plugin;
 mod position;
+mod properties;
 mod relation;
 mod row_values;
+mod rule_counts;
 mod runs;
 mod scan;
 mod schema_change;
@@ -47,12 +49,14 @@ pub use human_duration::HumanDuration;
 pub use inspect::{Inspect, View};
 pub use operator::{InputPort, Operator, OperatorContext, Output, OutputPort, State};
 pub use plugin::{
-    Build, Cardinality, Catalogue, ChangeSupport, Delivery, Finding, OperatorPlugin, PlacedSource, PluginEntry,
-    PluginKind, Properties, Replay, SinkPlugin, SourcePlugin, operator, sink, source,
+    Build, Catalogue, Finding, OperatorPlugin, PlacedSource, PluginEntry, PluginKind, SinkPlugin, SourcePlugin,
+    operator, sink, source,
 };
 pub use position::{Cut, Epoch, Offset, Position, Positions, SplitId, Token};
+pub use properties::{Cardinality, ChangeSupport, Delivery, FirstInput, Properties, Replay};
 pub use relation::{ORIGIN, Relation, RelationName};
 pub use row_values::{bind_row, cell_text, cell_value, names_row};
+pub use rule_counts::{RuleCount, RuleCounter, RuleCounts};
 pub use runs::{RunEnd, RunFailure, RunRequest, Runs};
 pub use scan::{ChooseReading, Reading, Scan};
 pub use schema_change::{Change, SchemaChange};

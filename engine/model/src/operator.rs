@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Background, BadRow, Batch, Epoch, Result, Runs, SchemaChange, Watermark};
+use crate::{Background, BadRow, Batch, Epoch, Result, RuleCounts, Runs, SchemaChange, Watermark};
 
 /// Which input of an operator, by its place in the task's `from` list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,8 @@ pub struct OperatorContext {
     pub inputs: Vec<String>,
     /// Runs other flows. `None` where flows cannot be run (a preview, a test of the operator alone).
     pub runs: Option<Arc<dyn Runs>>,
+    /// Where an operator with rules counts what they find.
+    pub rules: RuleCounts,
 }
 
 /// An operator's state at the end of an epoch. Small; opaque to everyone but the operator.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aqueduct_model::{
-    Catalogue, ChangeSupport, Delivery, Error, Operator, OperatorPlugin, PlacedSource, Properties, Replay, Result,
-    Sink, SinkPlugin, Source, SourcePlugin, operator, sink, source,
+    Catalogue, ChangeSupport, Delivery, Error, FirstInput, Operator, OperatorPlugin, PlacedSource, Properties, Replay,
+    Result, Sink, SinkPlugin, Source, SourcePlugin, operator, sink, source,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,6 +19,7 @@ pub(crate) fn catalogue() -> Catalogue {
         operator::<Switch>(),
         operator::<Union>(),
         operator::<Join>(),
+        operator::<Checker>(),
         operator::<Reservoir>(),
         operator::<Sort>(),
         operator::<Sql>(),
@@ -271,6 +272,39 @@ impl OperatorPlugin for Watermark {
         Properties { gives_event_time: true, ..Properties::operator() }
     }
     fn build(_: WatermarkConfig) -> Result<Box<dyn Operator>> {
+        unbuilt()
+    }
+}
+
+/// Settings of `Checker`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CheckerConfig {
+    /// The rules.
+    rules: Vec<serde_json::Value>,
+}
+
+struct Checker;
+impl OperatorPlugin for Checker {
+    const NAME: &'static str = "Checker";
+    const SUMMARY: &'static str = "Checks rows by rules.";
+    const NOTES: &'static str = "";
+    const EXAMPLE: &'static str = "";
+    type Config = CheckerConfig;
+    fn properties(config: &CheckerConfig) -> Properties {
+        let referred = |(i, rule): (usize, &serde_json::Value)| {
+            let input = rule["check"]["reference"]["input"].as_str()?.to_owned();
+            Some(FirstInput { input, setting: format!("rules[{i}].check.reference.input") })
+        };
+        Properties {
+            inputs: (1, usize::MAX),
+            first_inputs: config.rules.iter().enumerate().filter_map(referred).collect(),
+            needs_end: config.rules.iter().any(|rule| rule["check"]["row_count"]["min"].is_u64()),
+            stateful: true,
+            ..Properties::operator()
+        }
+    }
+    fn build(_: CheckerConfig) -> Result<Box<dyn Operator>> {
         unbuilt()
     }
 }

@@ -16,6 +16,13 @@ pub(super) struct Links {
     broken: Vec<bool>,
 }
 
+impl Links {
+    /// Whether an input of the task is not known.
+    pub(super) fn is_broken(&self, task: usize) -> bool {
+        self.broken[task]
+    }
+}
+
 /// Resolves `from`; duplicate ids and everything that cannot be resolved is reported.
 pub(super) fn link(drafts: &[Draft], report: &mut Report) -> Links {
     let mut by_id: HashMap<&str, usize> = HashMap::new();

@@ -93,6 +93,52 @@ pub(super) fn never_ends_before(task: &str, next: &str) -> Message {
     )
 }
 
+pub(super) fn unknown_first_input<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Message {
+    let hint = suggest(name, known, "name it there too, or one of those that stand there");
+    message(format!("`{name}` is no input of this task: it does not stand in `from`"), hint)
+}
+
+pub(super) fn only_first_inputs(plugin: &str) -> Message {
+    message(
+        format!("every input of this {plugin} is a reference, so no rows are left to look at"),
+        "name the task whose rows are looked at in `from` too; a table that refers to itself needs a second source task",
+    )
+}
+
+pub(super) fn endless_first_input(input: &str, source: &str, plugin: &str) -> Message {
+    message(
+        format!("`{input}` is read to its end before the other inputs, but the task `{source}` ({plugin}) never ends"),
+        JOINED_INSTEAD,
+    )
+}
+
+pub(super) fn changes_into_first_input(input: &str, source: &str, plugin: &str) -> Message {
+    message(
+        format!("`{input}` is read once, as it is, but the task `{source}` ({plugin}) emits updates and deletes"),
+        JOINED_INSTEAD,
+    )
+}
+
+/// What does for a table that changes what a first input does for one that does not.
+const JOINED_INSTEAD: &str = "read the table as it is, such as with MySQLInput instead of CdcInput; one that changes is \
+                              followed by a task Join, `mode: changelog`, `type: semi` or `anti`";
+
+pub(super) fn first_input_on_both_sides(input: &str, source: &str) -> Message {
+    message(
+        format!(
+            "the rows of `{source}` come by `{input}`, which is read to its end first, and by another input as well"
+        ),
+        "read it twice: a second source task with the same settings feeds one of the two inputs",
+    )
+}
+
+pub(super) fn first_inputs_in_a_circle() -> Message {
+    message(
+        "inputs that are read to their end first wait for each other",
+        "read one of them twice: a second source task with the same settings",
+    )
+}
+
 pub(super) fn no_row(plugin: &str, is_source: bool) -> Message {
     let hint = match is_source {
         true => "name the task whose rows they are: `from: <task>`; the source is read once per row then",
@@ -188,7 +234,7 @@ pub(super) fn changes_into_operator(source: &str, source_plugin: &str, plugin: &
 pub(super) fn endless_into_operator(source: &str, source_plugin: &str, plugin: &str) -> Message {
     message(
         format!(
-            "{plugin} with these settings gives its rows when its input ends, but the task `{source}` \
+            "{plugin} with these settings waits for the end of its input, but the task `{source}` \
              ({source_plugin}) never ends"
         ),
         match over_changes(plugin) {

@@ -7,6 +7,7 @@
 mod changes;
 mod delivery;
 mod draft;
+mod first_inputs;
 mod graph;
 mod hooks;
 mod message;

@@ -84,6 +84,93 @@ fn a_source_in_the_settings_of_another_takes_its_place() {
     }
 }
 
+/// The turn of each task of a flow: sources by their ids, and what else is given.
+fn turns(head: &str, sources: &str, tasks: &str) -> Result<BTreeMap<String, usize>, Vec<Diagnostic>> {
+    let mut text = format!("flow: x\n{head}tasks:\n");
+    for source in sources.split_whitespace() {
+        let (id, config) = source.split_once(':').unwrap_or((source, "rows: 5"));
+        let config = config.replace('=', ": ").replace(',', ", ").replace("endless", "seed: 1");
+        text.push_str(&format!("  - {{ id: {id}, plugin: FakerInput, config: {{ dataset: orders, {config} }} }}\n"));
+    }
+    for task in tasks.lines() {
+        // `Against x` is short for a task whose rules refer to x.
+        let task = match task.split_once("Against ") {
+            Some((before, input)) => {
+                format!("{before}Checker, config: {{ rules: [{{ check: {{ reference: {{ input: {input} }} }} }}] }}")
+            }
+            None => task.to_owned(),
+        };
+        text.push_str(&format!("  - {{ {} }}\n", task.trim()));
+    }
+    let planned = plan_yaml(&text).map_err(|found| found.0)?;
+    Ok(planned.plan.tasks.iter().map(|task| (task.id.clone(), task.turn)).collect())
+}
+
+#[test]
+fn what_is_read_first_has_an_earlier_turn_than_what_waits_for_it() {
+    let tasks = "id: c, from: [rows, keep], plugin: Against keep
+                 id: keep, plugin: Filter, from: known, config: { where: x }
+                 id: z, plugin: ConsoleOutput, from: c
+                 id: y, plugin: ConsoleOutput, from: other";
+    let found = turns("", "rows known other", tasks).unwrap();
+    let at = |id: &str| found[id];
+    assert_eq!((at("known"), at("keep")), (0, 0));
+    // What nobody waits for comes last, so that it never holds anything up: not even when it never ends.
+    assert_eq!((at("rows"), at("c"), at("z"), at("other"), at("y")), (1, 1, 1, 1, 1));
+    assert!(turns("", "rows:endless known other:endless", tasks).is_ok());
+}
+
+#[test]
+fn what_is_read_first_may_wait_itself() {
+    let tasks = "id: c, from: [b, a], plugin: Against a
+                 id: d, from: [rows, c], plugin: Against c
+                 id: z, plugin: ConsoleOutput, from: d";
+    let found = turns("", "rows a b", tasks).unwrap();
+    assert_eq!((found["a"], found["b"], found["c"], found["rows"], found["d"]), (0, 1, 1, 2, 2));
+}
+
+#[test]
+fn serial_pipelines_have_their_stages_one_after_the_other() {
+    let tasks = "id: z, plugin: ConsoleOutput, from: one
+                 id: c, from: [rows, known], plugin: Against known
+                 id: y, plugin: ConsoleOutput, from: c
+                 id: w, plugin: ConsoleOutput, from: last";
+    let found = turns("execution: serial\n", "one rows known last", tasks).unwrap();
+    assert_eq!((found["one"], found["known"], found["rows"], found["last"]), (0, 1, 2, 3));
+}
+
+#[test]
+fn inputs_that_cannot_be_read_first_are_refused() {
+    const INPUT: &str = "config.rules[0].check.reference.input";
+    let one = "id: c, from: [rows, known], plugin: Against known
+               id: z, plugin: ConsoleOutput, from: c";
+    for (sources, tasks, setting, said) in [
+        ("rows known:endless", one.to_owned(), INPUT, "`known` (FakerInput) never ends"),
+        ("rows known:rows=5,changes=true", one.to_owned(), INPUT, "emits updates and deletes"),
+        ("rows known", one.replace("Against known", "Against knwn"), INPUT, "`knwn` is no input"),
+        ("rows known", one.replace("[rows, known]", "known"), INPUT, "no rows are left"),
+        (
+            "known",
+            one.replace("rows,", "f,") + "\nid: f, plugin: Filter, from: known, config: { where: x }",
+            INPUT,
+            "by another input as well",
+        ),
+        (
+            "a b",
+            "id: c, from: [a, b], plugin: Against a
+             id: d, from: [a, b], plugin: Against b
+             id: z, plugin: ConsoleOutput, from: [c, d]"
+                .to_owned(),
+            "from",
+            "wait for each other",
+        ),
+    ] {
+        let found = turns("", sources, &tasks).expect_err("it cannot be read first");
+        let hit = found.iter().find(|d| d.setting.as_deref() == Some(setting) && d.message.contains(said));
+        assert!(hit.is_some_and(|d| !d.hint.is_empty()), "{said}: {found:#?}");
+    }
+}
+
 #[test]
 fn a_plan_is_shown_without_settings() {
     let Planned { plan, .. } = planned(CHAIN);
@@ -186,7 +273,7 @@ fn an_operator_that_takes_inserts_only_or_needs_the_end_is_refused_behind_what_d
     let changes = messages(", rows: 5, changes: true");
     assert!(changes.contains("takes inserts only, but the task `a` (FakerInput) emits updates"), "{changes}");
     let endless = messages("");
-    assert!(endless.contains("when its input ends, but the task `a` (FakerInput) never ends"), "{endless}");
+    assert!(endless.contains("waits for the end of its input, but the task `a` (FakerInput) never ends"), "{endless}");
     assert_eq!(refused(&flow(", changes: true")).len(), 2);
 }
 

@@ -197,7 +197,14 @@ fn build(
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel.clone());
             let state_dir = around.leaves_trace.then(|| plan.operator_dir(&task.id));
             let task = OperatorTask {
-                context: OperatorContext { flow, task: id, state_dir, inputs: input_names(plan, task), runs },
+                context: OperatorContext {
+                    flow,
+                    task: id,
+                    state_dir,
+                    inputs: plan.input_names(task),
+                    runs,
+                    rules: progress.rules().clone(),
+                },
                 operator,
                 commands,
                 events,
@@ -235,18 +242,6 @@ fn operator(around: &Surroundings, task: &PlannedTask) -> Result<Box<dyn Operato
     let (flow, id, params) = (plan.flow.clone(), task.id.clone(), plan.params.clone());
     let context = SourceContext { flow, task: id, state_dir: None, params };
     Ok(Box::new(PerRow::new(task, budget, context)))
-}
-
-/// The names of a task's inputs, as a flow file writes them.
-fn input_names(plan: &Plan, task: &PlannedTask) -> Vec<String> {
-    let name = |edge: &crate::plan::PlannedEdge| {
-        let from = &plan.tasks[edge.task];
-        match (edge.port, from.properties.outputs.get(edge.port)) {
-            (port, Some(named)) if port > 0 => format!("{}.{named}", from.id),
-            _ => from.id.clone(),
-        }
-    };
-    task.inputs.iter().map(name).collect()
 }
 
 /// Adds the task's delay, its time limit and its name in errors.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aqueduct_model::{RuleCount, RuleCounts};
 use serde::Serialize;
 
 /// What a task is doing right now.
@@ -35,6 +36,7 @@ pub struct Progress {
     lag_ms: AtomicI64,
     activity: AtomicU8,
     active_since_ms: AtomicU64,
+    rules: RuleCounts,
 }
 
 /// A reading of [`Progress`].
@@ -52,6 +54,9 @@ pub struct TaskCounters {
     pub batches: u64,
     /// Age of the newest row when it arrived here, in milliseconds.
     pub lag_ms: i64,
+    /// What its rules found, where it has such.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleCount>,
 }
 
 impl Progress {
@@ -69,6 +74,11 @@ impl Progress {
 
     pub(crate) fn bad_rows(&self, rows: usize) {
         self.bad_rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// The counters of its rules.
+    pub(crate) fn rules(&self) -> &RuleCounts {
+        &self.rules
     }
 
     pub(crate) fn changed(&self) {
@@ -106,6 +116,7 @@ impl Progress {
             bad_rows: self.bad_rows.load(Ordering::Relaxed),
             batches: self.batches_in.load(Ordering::Relaxed),
             lag_ms: self.lag_ms.load(Ordering::Relaxed),
+            rules: self.rules.read(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The settings of `Checker`.
 
-use aqueduct_model::HumanDuration;
+use aqueduct_model::{ByteSize, HumanDuration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::duplicate::state_memory;
 
 /// What rows have to keep.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -14,20 +16,26 @@ pub struct CheckerConfig {
     /// The further column of port `rejected`, with all reasons of a row, `; ` between them.
     #[serde(default = "reasons")]
     pub reasons_column: String,
+    /// About how much of what `unique` and `reference` remember is held in memory; the rest is on disk. 64 MiB by default.
+    #[serde(default = "state_memory")]
+    pub state_memory: ByteSize,
 }
 
 /// One rule.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// What stands in front of the reason: `adult` makes `adult: age is below 18`.
+    /// What stands in front of the reason, and what the rule is called in metrics: `adult` makes `adult: age is below 18`.
     #[serde(default)]
     pub name: Option<String>,
-    /// The column that is checked; not with `expression`.
+    /// The column that is checked; not with `expression` and `row_count`.
     #[serde(default)]
     pub column: Option<String>,
-    /// What it is checked for: `not_null`, `{ range: { min: 0 } }`, `{ expression: "a < b" }`. NULL keeps every rule but
-    /// `not_null`.
+    /// Several columns that are checked together, for `unique` and `reference`: `[tenant, email]`.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// What it is checked for: `not_null`, `unique`, `{ range: { min: 0 } }`, `{ expression: "a < b" }`,
+    /// `{ reference: { input: customers, in: [id] } }`. NULL keeps every rule but `not_null`.
     pub check: Check,
 }
 
@@ -52,6 +60,12 @@ pub enum Check {
     Expression(String),
     /// The value, a time, is not much older than another time of the same row.
     Freshness(Freshness),
+    /// No other row of the table that was let through has the same values.
+    Unique,
+    /// A row of another input of the task, which is read to its end first, has these values.
+    Reference(Reference),
+    /// The table has a number of rows; if it has not, the flow fails.
+    RowCount(RowCount),
 }
 
 /// Bounds, both of them allowed values.
@@ -86,6 +100,29 @@ pub struct Freshness {
     pub within: HumanDuration,
     /// The column with the time that it is compared with, such as when the row was received.
     pub against: String,
+}
+
+/// Where values have to be.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The input with the values, one of the task's `from`.
+    pub input: String,
+    /// Its columns, in the order of `columns`; by default they have the same names.
+    #[serde(default, rename = "in")]
+    pub in_columns: Vec<String>,
+}
+
+/// How many rows.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RowCount {
+    /// The fewest, when the input has ended.
+    #[serde(default)]
+    pub min: Option<u64>,
+    /// The most, at any time.
+    #[serde(default)]
+    pub max: Option<u64>,
 }
 
 fn reasons() -> String {

@@ -1,19 +1,56 @@
-//! Rules as conditions for breaking them.
+//! Rules, checked: what breaks them, what is told of it, and what they are called.
 
 use aqueduct_model::{Error, Result};
-use regex::Regex;
-use serde_json::Value;
 
-use super::config::{Check, CheckerConfig, Freshness, Length, Range, Rule};
+use super::condition::{condition, no_bound, no_column};
+use super::config::{Check, CheckerConfig, Reference, RowCount, Rule};
+use crate::duplicate::check_memory;
 use crate::sql::Expression;
 
 /// A rule that was checked.
 #[derive(Debug)]
 pub(super) struct Checked {
-    /// True for a row that breaks the rule. NULL does not break it, as in SQL's CHECK.
-    pub(super) broken: Expression,
-    /// What is told of such a row; free of cell values.
+    pub(super) test: Test,
+    /// What is told of a row that breaks it; free of cell values.
     pub(super) reason: String,
+    /// What it is called in metrics; unique in its task.
+    pub(super) name: String,
+}
+
+/// How it is found out whether a row breaks a rule.
+#[derive(Debug)]
+pub(super) enum Test {
+    /// By the row alone: true when it breaks the rule. NULL does not break it, as in SQL's CHECK.
+    Row(Expression),
+    /// By the other rows of its table: these columns have to differ.
+    Unique(Vec<String>),
+    /// By the rows of another input.
+    Reference(ReferenceTest),
+    /// Not by a row: the table has so many of them.
+    RowCount(RowCount),
+}
+
+/// What has to be found in another input.
+#[derive(Debug, Clone)]
+pub(super) struct ReferenceTest {
+    pub(super) columns: Vec<String>,
+    pub(super) input: String,
+    /// The columns of the input, in the same order.
+    pub(super) in_columns: Vec<String>,
+}
+
+impl Test {
+    /// What the state of a rule that needs other rows depends on; `None` for one that needs none.
+    pub(super) fn remembers(&self) -> Option<String> {
+        match self {
+            Self::Row(_) => None,
+            Self::Unique(columns) => Some(format!("unique {columns:?}")),
+            Self::Reference(ReferenceTest { columns, input, in_columns }) => {
+                Some(format!("reference {columns:?} in {input:?} {in_columns:?}"))
+            }
+            Self::RowCount(_) => Some("row_count".to_owned()),
+        }
+    }
 }
 
 /// Checks the rules.
@@ -21,126 +58,109 @@ pub(super) struct Checked {
 /// # Errors
 /// `Config` with the setting.
 pub(super) fn checked(config: &CheckerConfig) -> Result<Vec<Checked>> {
+    check_memory(config.state_memory)?;
     if config.rules.is_empty() {
         return Err(Error::config("there is no rule")
             .with_setting("rules")
             .with_hint("write `rules: [{ column: id, check: not_null }]`"));
     }
-    let checked = config.rules.iter().enumerate().map(|(i, rule)| {
-        let failed = |error: Error| error.with_setting(format!("rules[{i}]"));
-        let (broken, told) = condition(rule).map_err(failed)?;
+    let mut checked: Vec<Checked> = Vec::with_capacity(config.rules.len());
+    for (i, rule) in config.rules.iter().enumerate() {
+        let (test, told) = test(rule).map_err(|error| error.with_setting(format!("rules[{i}]")))?;
         let reason = match &rule.name {
             Some(name) => format!("{name}: {told}"),
             None => told,
         };
-        Ok(Checked { broken: Expression::parse(&broken).map_err(failed)?, reason })
-    });
-    checked.collect()
-}
-
-/// The SQL condition for breaking a rule, and what is told of a row that does.
-fn condition(rule: &Rule) -> Result<(String, String)> {
-    if let Check::Expression(expression) = &rule.check {
-        if rule.column.is_some() {
-            return Err(Error::config("`expression` checks the row, not a column")
-                .with_hint("remove `column`; the expression names its columns itself"));
-        }
-        // Alone first: its own mistakes are told of its own text.
-        let text = Expression::parse(expression)?.text().to_owned();
-        return Ok((format!("not (\n{text}\n)"), format!("`{text}` does not hold")));
+        let plain = rule.name.clone().unwrap_or_else(|| called(rule));
+        let taken = |name: &String| checked.iter().any(|other: &Checked| other.name == *name);
+        let numbered = (2..).map(|n| format!("{plain} #{n}"));
+        let name = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or_default();
+        checked.push(Checked { test, reason, name });
     }
-    let name = rule.column.as_deref().ok_or_else(|| {
-        Error::config("the rule does not say which column it checks").with_hint("add for example `column: amount`")
-    })?;
-    let column = quoted(name);
-    let as_text = format!("cast({column} as varchar)");
-    Ok(match &rule.check {
-        Check::NotNull => (format!("{column} is null"), format!("{name} is NULL")),
-        Check::Range(range) => bounds(&column, name, range)?,
-        Check::Set(values) if values.is_empty() => {
-            return Err(Error::config("`set` is empty, so no value would be allowed")
-                .with_hint("write the allowed values: `set: [new, paid]`"));
+    Ok(checked)
+}
+
+/// How it is found out whether a row breaks the rule, and what is told of one that does.
+fn test(rule: &Rule) -> Result<(Test, String)> {
+    match &rule.check {
+        Check::Unique => {
+            let columns = several(rule)?;
+            let told = match columns.as_slice() {
+                [one] => format!("{one} is not unique"),
+                several => format!("{} are not unique together", several.join(", ")),
+            };
+            Ok((Test::Unique(columns), told))
         }
-        Check::Set(values) => {
-            let list = values.iter().map(literal).collect::<Result<Vec<_>>>()?.join(", ");
-            (format!("{column} not in ({list})"), format!("{name} is not one of the allowed values"))
+        Check::Reference(reference) => {
+            let test = referenced(rule, reference)?;
+            let told = match test.columns.as_slice() {
+                [one] => format!("{one} is not in {}", test.input),
+                several => format!("{} are not together in {}", several.join(", "), test.input),
+            };
+            Ok((Test::Reference(test), told))
         }
-        Check::Regex(pattern) => {
-            Regex::new(pattern).map_err(|error| {
-                Error::config("the pattern is not a regular expression")
-                    .with_source(error)
-                    .with_hint("the syntax is that of https://docs.rs/regex")
-            })?;
-            let pattern = text_literal(pattern);
-            (format!("not regexp_like({as_text}, {pattern})"), format!("{name} does not match its pattern"))
+        Check::RowCount(count) => {
+            if rule.column.is_some() || !rule.columns.is_empty() {
+                return Err(Error::config("`row_count` checks the table, not a column").with_hint("remove `column`"));
+            }
+            match (count.min, count.max) {
+                (None, None) => Err(no_bound("row_count: { min: 1 }")),
+                (Some(min), Some(max)) if min > max => {
+                    Err(Error::config("`min` is above `max`").with_hint("write the smaller one as `min`"))
+                }
+                _ => Ok((Test::RowCount(*count), "the number of rows is out of bounds".to_owned())),
+            }
         }
-        Check::Length(length) => characters(&as_text, name, *length)?,
-        Check::Type(sql_type) => {
-            // Alone first: what is not a type must not become another part of the condition.
-            Expression::column(name).cast_to(sql_type)?;
-            (
-                format!("{column} is not null and try_cast({column} as {sql_type}) is null"),
-                format!("{name} is not a {sql_type}"),
-            )
+        _ if !rule.columns.is_empty() => Err(Error::config("`columns` goes with `unique` and `reference` only")
+            .with_hint("write a rule for each column: `column: amount`")),
+        _ => {
+            let (broken, told) = condition(rule)?;
+            Ok((Test::Row(Expression::parse(&broken)?), told))
         }
-        Check::Freshness(freshness) => fresh(&column, name, freshness),
-        Check::Expression(_) => return Err(Error::bug("an expression is handled above")),
-    })
-}
-
-fn bounds(column: &str, name: &str, range: &Range) -> Result<(String, String)> {
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    Ok(match (&range.min, &range.max) {
-        (Some(min), Some(max)) => (
-            format!("{column} < {} or {column} > {}", literal(min)?, literal(max)?),
-            format!("{name} is not between {} and {}", shown(min), shown(max)),
-        ),
-        (Some(min), None) => (format!("{column} < {}", literal(min)?), format!("{name} is below {}", shown(min))),
-        (None, Some(max)) => (format!("{column} > {}", literal(max)?), format!("{name} is above {}", shown(max))),
-        (None, None) => return Err(no_bound("range: { min: 0 }")),
-    })
-}
-
-fn characters(as_text: &str, name: &str, length: Length) -> Result<(String, String)> {
-    let count = format!("char_length({as_text})");
-    Ok(match (length.min, length.max) {
-        (Some(min), Some(max)) => {
-            (format!("{count} < {min} or {count} > {max}"), format!("{name} does not have {min} to {max} characters"))
-        }
-        (Some(min), None) => (format!("{count} < {min}"), format!("{name} has fewer than {min} characters")),
-        (None, Some(max)) => (format!("{count} > {max}"), format!("{name} has more than {max} characters")),
-        (None, None) => return Err(no_bound("length: { max: 50 }")),
-    })
-}
-
-fn fresh(column: &str, name: &str, freshness: &Freshness) -> (String, String) {
-    let Freshness { within, against } = freshness;
-    let ms = within.0.as_millis();
-    (
-        format!("{column} + interval '{ms} milliseconds' < {}", quoted(against)),
-        format!("{name} is more than {within} older than {against}"),
-    )
-}
-
-fn no_bound(example: &str) -> Error {
-    Error::config("neither `min` nor `max` is given").with_hint(format!("write for example `{example}`"))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn text_literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// A value as SQL.
-fn literal(value: &Value) -> Result<String> {
-    match value {
-        Value::Bool(value) => Ok(value.to_string()),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::String(text) => Ok(text_literal(text)),
-        _ => Err(Error::config("a value of a rule is not a text, a number, true or false")
-            .with_hint("to allow NULL nothing is needed: it keeps every rule but `not_null`")),
     }
+}
+
+/// The columns of a rule that may have several.
+fn several(rule: &Rule) -> Result<Vec<String>> {
+    match (&rule.column, rule.columns.as_slice()) {
+        (Some(column), []) => Ok(vec![column.clone()]),
+        (None, []) => Err(no_column()),
+        (None, columns) => Ok(columns.to_vec()),
+        (Some(_), _) => Err(Error::config("the rule has both `column` and `columns`")
+            .with_hint("keep one of them: `columns` is for several that are checked together")),
+    }
+}
+
+fn referenced(rule: &Rule, reference: &Reference) -> Result<ReferenceTest> {
+    let columns = several(rule)?;
+    let in_columns = if reference.in_columns.is_empty() { columns.clone() } else { reference.in_columns.clone() };
+    if columns.len() != in_columns.len() {
+        let text = format!("{} columns are checked, and {} are named in `in`", columns.len(), in_columns.len());
+        return Err(Error::config(text)
+            .with_hint(format!("name the column of {} for each of them, in the same order", reference.input)));
+    }
+    if reference.input.trim().is_empty() {
+        return Err(Error::config("the input of the reference has no name")
+            .with_hint("name one of the task's inputs: `reference: { input: customers, in: [id] }`"));
+    }
+    Ok(ReferenceTest { columns, input: reference.input.clone(), in_columns })
+}
+
+/// What a rule without a name is called: `amount range`.
+fn called(rule: &Rule) -> String {
+    let check = match &rule.check {
+        Check::NotNull => "not_null",
+        Check::Range(_) => "range",
+        Check::Set(_) => "set",
+        Check::Regex(_) => "regex",
+        Check::Length(_) => "length",
+        Check::Type(_) => "type",
+        Check::Expression(_) => "expression",
+        Check::Freshness(_) => "freshness",
+        Check::Unique => "unique",
+        Check::Reference(_) => "reference",
+        Check::RowCount(_) => "row_count",
+    };
+    let columns: Vec<&str> = rule.column.iter().chain(&rule.columns).map(String::as_str).collect();
+    if columns.is_empty() { check.to_owned() } else { format!("{} {check}", columns.join(", ")) }
 }

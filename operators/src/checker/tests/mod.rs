@@ -1,3 +1,5 @@
+mod others;
+
 use std::sync::Arc;
 
 use aqueduct_model::{Batch, Change, Op, Relation, RelationName, SchemaChange};
@@ -170,7 +172,18 @@ fn mistakes_name_the_rule() {
         (rule(json!({"column": "n", "check": {"set": []}})), "`set` is empty"),
         (rule(json!({"column": "n", "check": {"regex": "("}})), "not a regular expression"),
         (rule(json!({"column": "n", "check": {"type": "int) is null or (1"}})), "setting rules[1]:"),
-        (rule(json!({"column": "n", "check": "unique"})), "unknown variant `unique`"),
+        (rule(json!({"column": "n", "check": "uniq"})), "unknown variant `uniq`"),
+        (rule(json!({"check": "unique"})), "setting rules[1]: the rule does not say which column"),
+        (rule(json!({"column": "n", "columns": ["s"], "check": "unique"})), "both `column` and `columns`"),
+        (rule(json!({"columns": ["n", "s"], "check": "not_null"})), "`columns` goes with `unique` and `reference`"),
+        (
+            rule(json!({"columns": ["n", "s"], "check": {"reference": {"input": "other", "in": ["id"]}}})),
+            "2 columns are checked, and 1 are named in `in`",
+        ),
+        (rule(json!({"column": "n", "check": {"reference": {"input": " "}}})), "has no name"),
+        (rule(json!({"column": "n", "check": {"row_count": {"min": 1}}})), "`row_count` checks the table"),
+        (rule(json!({"check": {"row_count": {}}})), "neither `min` nor `max`"),
+        (rule(json!({"check": {"row_count": {"min": 2, "max": 1}}})), "`min` is above `max`"),
     ] {
         let got = refusal((ENTRY.check)(&config));
         assert!(got.contains(expected), "{config}: {got}");

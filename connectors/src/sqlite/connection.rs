@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aqueduct_model::{Error, ErrorKind, Result};
+use rusqlite::ffi::{SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -30,27 +31,55 @@ pub(crate) fn open(path: &Path, access: Access, busy_timeout: Duration) -> Resul
             .with_setting("path")
             .with_hint("correct `path`, or create the database first; it is never created by a source"));
     }
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | match access {
-            Access::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Access::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        };
-    let opening = || format!("cannot open {}", path.display());
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| failed(opening(), e))?;
-    connection.busy_timeout(busy_timeout).map_err(|e| failed(opening(), e))?;
+    let opening = |error| failed(format!("cannot open {}", path.display()), error).with_setting("path");
+    let connection = match access {
+        Access::ReadOnly => open_to_read(path, busy_timeout),
+        Access::ReadWrite => looked_at(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout),
+    };
+    let connection = connection.map_err(opening)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // A query of a flow file must not reach other files.
-    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(|e| failed(opening(), e))?;
-    // The header is read lazily: without this a text file would be noticed only by the first real query.
-    connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-        .map_err(|e| failed(opening(), e).with_setting("path"))?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(opening)?;
     Ok(connection)
+}
+
+/// Opens an existing database file for reading only. What a writer left half done that was killed is rolled back first,
+/// which takes write access.
+///
+/// # Errors
+/// Those of SQLite.
+pub(super) fn open_to_read(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let read_only = || looked_at(path, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout);
+    match read_only() {
+        Err(error) if is_half_done(&error) => {
+            looked_at(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
+            read_only()
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a file and reads its header: SQLite does that lazily, and would notice a text file only at the first real query.
+fn looked_at(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+    Ok(connection)
+}
+
+/// True when a transaction has to be rolled back, or a log to be recovered, and the connection may not write.
+fn is_half_done(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code.is_some_and(|code| [SQLITE_READONLY_ROLLBACK, SQLITE_READONLY_RECOVERY].contains(&code))
 }
 
 /// Turns an error of SQLite into ours: the kind from the result code, the original kept as the cause.
 pub(crate) fn failed(doing: impl Into<String>, error: rusqlite::Error) -> Error {
     let (kind, hint) = match error.sqlite_error_code() {
+        _ if is_half_done(&error) => (
+            ErrorKind::Unavailable,
+            Some("a writer of the file was killed: give this user write access, so that it is rolled back"),
+        ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
             ErrorKind::Unavailable,
             Some("another process holds a lock on the database for long; end it, or raise `busy_timeout`"),
@@ -87,4 +116,39 @@ pub(crate) fn is_busy(error: &Error) -> bool {
 /// Writes an identifier so that any name is safe inside a statement.
 pub(crate) fn quote(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_a_killed_writer_left_half_done_is_rolled_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, left) = (folder.path().join("whole.db"), folder.path().join("left.db"));
+        let writer = Connection::open(&whole).unwrap();
+        writer
+            .execute_batch(
+                "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+                 INSERT INTO t SELECT i, printf('%0200d', i) FROM n;
+                 PRAGMA cache_size = 5; PRAGMA cache_spill = 1;
+                 BEGIN; UPDATE t SET v = v || 'x'",
+            )
+            .unwrap();
+        for suffix in ["", "-journal"] {
+            let of = |path: &Path| format!("{}{suffix}", path.display());
+            std::fs::copy(of(&whole), of(&left)).unwrap();
+        }
+        drop(writer);
+        let refused = looked_at(&left, OpenFlags::SQLITE_OPEN_READ_ONLY, BUSY).unwrap_err();
+        assert!(is_half_done(&refused), "{refused}");
+        assert_eq!(failed("reading", refused).kind(), ErrorKind::Unavailable);
+        let connection = open(&left, Access::ReadOnly, BUSY).unwrap();
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((count("SELECT count(*) FROM t"), count("SELECT count(*) FROM t WHERE v LIKE '%x'")), (2000, 0));
+        assert!(connection.execute("DELETE FROM t", []).is_err(), "it still only reads");
+    }
 }

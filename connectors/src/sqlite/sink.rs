@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
 use tracing::warn;
 
-use super::connection::failed;
+use super::connection::{failed, open_to_read};
 use super::sink_reader::Reader;
 use super::sink_values::Cells;
 use crate::sql_target::{CURRENT_COLUMN, Changes, Database, Dialect, Refused, Table, Value, quote_ident};
@@ -40,11 +40,9 @@ impl SqliteTarget {
     /// `Config` when it cannot be a database, `Auth` without permission, `Unavailable` while it is locked.
     pub fn open(path: &Path, how: Open, busy_timeout: Duration) -> Result<Option<Self>> {
         let opening = |error| failed(format!("cannot open {}", path.display()), error).with_setting("path");
-        let flags = match how {
-            Open::Existing if !path.exists() => return Ok(None),
-            Open::Existing => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Open::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        };
+        if how == Open::Existing && !path.exists() {
+            return Ok(None);
+        }
         if let Some(folder) = path.parent()
             && !folder.as_os_str().is_empty()
             && !folder.is_dir()
@@ -53,14 +51,22 @@ impl SqliteTarget {
                 .with_setting("path")
                 .with_hint(format!("create it: mkdir -p {}", folder.display())));
         }
-        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(opening)?;
-        connection.busy_timeout(busy_timeout).map_err(opening)?;
+        let connection = match how {
+            Open::Existing => open_to_read(path, busy_timeout),
+            Open::Create => create(path, busy_timeout),
+        };
+        let connection = connection.map_err(opening)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        if how == Open::Create {
-            make_durable(&connection).map_err(opening)?;
-        }
         Ok(Some(Self { connection }))
     }
+}
+
+fn create(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(busy_timeout)?;
+    make_durable(&connection)?;
+    Ok(connection)
 }
 
 /// WAL, so that readers never wait and never see half an epoch; FULL, so that a commit is on disk when it returns.

@@ -122,7 +122,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Rises whenever a source has read something, or work beside the stream got on.
+    /// Rises whenever a source has read something, work beside the stream got on, or event time alone let rows go.
     fn changes(&self) -> u64 {
         self.tasks.iter().map(|task| task.progress.changes()).sum()
     }

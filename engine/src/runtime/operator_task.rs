@@ -156,9 +156,14 @@ impl OperatorTask {
             }
             Incoming::Schema(_, change) => self.outbox.announce_everywhere(&change)?,
             Incoming::Watermark(watermark) => {
+                let before = self.outbox.rows_in_epoch();
                 let passed = self.operator.on_watermark(watermark, &mut self.outbox).await?;
                 if let Some(watermark) = passed.filter(|_| !self.needs_end) {
                     self.outbox.broadcast(&Element::Watermark(watermark))?;
+                }
+                if self.outbox.rows_in_epoch() > before {
+                    // Sources may be silent: these rows are worth an epoch by themselves.
+                    self.progress.changed();
                 }
             }
             Incoming::Barrier(barrier) => return self.barrier(&barrier).await,

@@ -57,6 +57,11 @@ impl Outbox {
         &mut self.bad_rows
     }
 
+    /// How many rows were sent since the last barrier.
+    pub(crate) fn rows_in_epoch(&self) -> u64 {
+        self.rows_in_epoch
+    }
+
     /// Ends the epoch: what was refused and is to be kept, how many were refused, how many rows went out.
     pub(crate) fn end_epoch(&mut self) -> EpochCounts {
         let refused = self.bad_rows.count() as u64;

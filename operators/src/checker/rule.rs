@@ -21,7 +21,7 @@ pub(super) struct Checked {
 #[derive(Debug)]
 pub(super) enum Test {
     /// By the row alone: true when it breaks the rule. NULL does not break it, as in SQL's CHECK.
-    Row(Expression),
+    Row(Box<Expression>),
     /// By the other rows of its table: these columns have to differ.
     Unique(Vec<String>),
     /// By the rows of another input.
@@ -115,7 +115,7 @@ fn test(rule: &Rule) -> Result<(Test, String)> {
             .with_hint("write a rule for each column: `column: amount`")),
         _ => {
             let (broken, told) = condition(rule)?;
-            Ok((Test::Row(Expression::parse(&broken)?), told))
+            Ok((Test::Row(Box::new(Expression::parse(&broken)?)), told))
         }
     }
 }

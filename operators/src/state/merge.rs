@@ -12,6 +12,8 @@ use super::run::{Run, RunName, Writer};
 
 /// Files that may lie beside each other before the newest of them are merged.
 const RUNS_MAX: usize = 4;
+/// Files that may lie beside each other before the stream waits for a merge.
+pub(super) const RUNS_MAX_BESIDE: usize = 12;
 
 /// A merge at work.
 pub(super) struct Merge {
@@ -82,13 +84,14 @@ fn merge(
 ) -> Result<Option<RunName>> {
     let mut entries = Merged::from(runs, &[])?;
     let mut writer = Writer::new(folder, id)?;
-    while let Some((key, value)) = entries.next()? {
+    while let Some((key, value)) = entries.peek() {
         if cancelled.load(Ordering::Relaxed) {
             return Ok(None);
         }
         if value.is_some() || !forgets_removed {
-            writer.push(&key, value.as_deref())?;
+            writer.push(key, value)?;
         }
+        entries.advance()?;
     }
     writer.finish()
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// A block is closed when it is as large as this.
-const BLOCK_BYTES: usize = 16 << 10;
+const BLOCK_BYTES: usize = 4 << 10;
 /// Bits of the filter per key: one key in a hundred is looked for in vain.
 const FILTER_BITS: u64 = 10;
 const FILTER_HASHES: u32 = 7;
@@ -23,9 +23,6 @@ const REMOVED: u32 = u32::MAX;
 
 /// A key's value, or that it was removed.
 pub(super) type Value = Option<Vec<u8>>;
-
-/// A key and its value.
-pub(super) type Entry = (Vec<u8>, Value);
 
 /// What a checkpoint says of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use aqueduct_model::{Result, State};
 
 use super::cursor::Merged;
 use super::manifest::Manifest;
-use super::merge::Merge;
+use super::merge::{Merge, RUNS_MAX_BESIDE};
 use super::run::{self, Run, Value, Writer, unwritable};
 
 /// Changes up to this size stand in the checkpoint itself; more of them become a file.
@@ -68,6 +68,7 @@ impl Store {
         }
         store.named.push_back(store.ids());
         store.remove_unnamed()?;
+        store.begin_merge()?;
         Ok(store)
     }
 
@@ -124,10 +125,10 @@ impl Store {
         self.dirty_bytes += bytes_of(&key, &value);
         self.dirty.insert(key, value);
         if self.settings.folder.is_some() && self.dirty_bytes > self.settings.memory_bytes {
-            self.spill()
-        } else {
-            Ok(())
+            self.spill()?;
+            self.take_merged()?;
         }
+        Ok(())
     }
 
     /// Forgets everything.
@@ -160,26 +161,26 @@ impl Store {
         let mut files = Merged::from(&self.runs, key)?;
         let mut dirty = self.dirty.range(key.to_vec()..).peekable();
         loop {
-            let in_files = files.peek().filter(|key| key.starts_with(prefix));
-            let in_memory = dirty.peek().map(|(key, _)| key.as_slice()).filter(|key| key.starts_with(prefix));
-            let goes_on = match (in_files, in_memory) {
+            let in_files = files.peek().filter(|(key, _)| key.starts_with(prefix));
+            let in_memory = dirty.peek().map(|(key, value)| (key.as_slice(), value.as_deref()));
+            let in_memory = in_memory.filter(|(key, _)| key.starts_with(prefix));
+            // What is in memory is newer.
+            let (is_file, is_memory) = match (in_files, in_memory) {
                 (None, None) => return Ok(()),
-                (Some(file), memory) if memory.is_none_or(|memory| file < memory) => match files.next()? {
-                    Some((key, Some(value))) => visit(&key, &value)?,
-                    _ => true,
-                },
-                (file, _) => {
-                    if file == in_memory {
-                        files.next()?;
-                    }
-                    match dirty.next() {
-                        Some((key, Some(value))) => visit(key, value)?,
-                        _ => true,
-                    }
-                }
+                (Some((file, _)), Some((memory, _))) => (file <= memory, memory <= file),
+                (file, memory) => (file.is_some(), memory.is_some()),
             };
-            if !goes_on {
+            let next = if is_memory { in_memory } else { in_files };
+            if let Some((key, Some(value))) = next
+                && !visit(key, value)?
+            {
                 return Ok(());
+            }
+            if is_file {
+                files.advance()?;
+            }
+            if is_memory {
+                dirty.next();
             }
         }
     }
@@ -238,16 +239,29 @@ impl Store {
         self.clean.insert(key, value);
     }
 
-    /// Puts a merged file into the place of those that it was made of, and begins the next merge.
+    /// Puts a merged file into the place of those that it was made of, and begins the next merge. While there are far too
+    /// many files it waits for that: every read would pay for them.
     fn take_merged(&mut self) -> Result<()> {
         let Some(folder) = self.settings.folder.clone() else { return Ok(()) };
-        if let Some(merge) = self.merge.take_if(|merge| merge.is_done()) {
-            let (from, count) = (merge.from, merge.count);
-            let made = merge.finish()?.map(|name| Run::open(&folder, name)).transpose()?;
-            self.runs.splice(from..from + count, made);
+        loop {
+            let is_late = self.runs.len() > RUNS_MAX_BESIDE;
+            if let Some(merge) = self.merge.take_if(|merge| is_late || merge.is_done()) {
+                let (from, count) = (merge.from, merge.count);
+                let made = merge.finish()?.map(|name| Run::open(&folder, name)).transpose()?;
+                self.runs.splice(from..from + count, made);
+            }
+            self.begin_merge()?;
+            if self.runs.len() <= RUNS_MAX_BESIDE || self.merge.is_none() {
+                return Ok(());
+            }
         }
+    }
+
+    /// Begins to merge files beside the stream, where they are many.
+    fn begin_merge(&mut self) -> Result<()> {
+        let Some(folder) = &self.settings.folder else { return Ok(()) };
         if self.merge.is_none() {
-            self.merge = Merge::begin(&folder, &self.runs, self.next_id)?;
+            self.merge = Merge::begin(folder, &self.runs, self.next_id)?;
             self.next_id += u64::from(self.merge.is_some());
         }
         Ok(())

@@ -118,6 +118,26 @@ fn a_checkpoint_costs_what_changed() {
     assert_eq!(all(&store, &[]).len(), 200_000);
 }
 
+/// A merge takes longer than such a store lives.
+#[test]
+fn files_stay_few_however_often_it_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = StoreSettings { folder: Some(folder.path().into()), memory_bytes: 1 << 20 };
+    let (mut state, mut most) = (None, 0);
+    for round in 0..60_u64 {
+        let mut store = Store::open(settings.clone(), state.as_ref()).unwrap();
+        most = most.max(std::fs::read_dir(folder.path()).unwrap().count());
+        for n in 0..2_000 {
+            store.put((n * 61 + round).to_be_bytes().to_vec(), vec![round as u8; 40]).unwrap();
+        }
+        state = Some(store.snapshot().unwrap());
+    }
+    // One more is being written.
+    assert!(most <= 12 + 1, "{most} files");
+    let store = Store::open(settings, state.as_ref()).unwrap();
+    assert_eq!(all(&store, &[]).len(), 60 * 2_000);
+}
+
 #[test]
 fn files_that_are_gone_or_damaged_are_an_error() {
     let folder = tempfile::tempdir().unwrap();

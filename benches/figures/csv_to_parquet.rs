@@ -15,7 +15,7 @@ use crate::figure::{Bound, Figure, progress};
 use crate::plain_datafusion;
 use crate::usage::{Usage, run_to_end};
 
-const PAIRS: usize = 3;
+const PAIRS: usize = 7;
 const MEMORY: Bound = Bound::AtMost(300.0);
 
 pub fn measure() -> Vec<Figure> {

@@ -24,6 +24,16 @@ pub struct Cost {
     pub seconds: f64,
 }
 
+/// Rows that tell how fast this build is on this machine.
+const TRIAL_ROWS: u64 = 50_000_000;
+
+/// About how many rows take so many seconds with one operator, in whole millions.
+pub fn rows_in(seconds: f64) -> u64 {
+    let trial = Pipeline { operators: 1, rows: TRIAL_ROWS, checkpoint_interval: Duration::from_secs(1) }.run();
+    let millions = TRIAL_ROWS as f64 / trial.seconds * seconds / 1e6;
+    millions.ceil() as u64 * 1_000_000
+}
+
 impl Pipeline {
     /// Runs it to its end, on a fresh runtime and in a fresh folder.
     pub fn run(&self) -> Cost {

@@ -20,7 +20,7 @@ use crate::figure::{Bound, Figure, progress};
 use crate::usage::own_cpu_seconds;
 
 const BATCH: u64 = 8_192;
-const RUNS: usize = 3;
+const RUNS: usize = 9;
 /// Rows of `orders` for each one of `customers`.
 const ORDERS_PER_CUSTOMER: u64 = 10;
 const REGIONS: u64 = 5_000;
@@ -46,7 +46,7 @@ pub fn measure() -> Vec<Figure> {
             let of_plain = own_cpu_seconds() - begun;
             assert_eq!(got, expected, "rows of {name}");
             progress(&format!(
-                "sql_bounded {name}: {of_ours:.2} CPU-seconds, plain DataFusion {of_plain:.2}, {got} rows out"
+                "sql_bounded {name}: {of_ours:.3} CPU-seconds, plain DataFusion {of_plain:.3}, {got} rows out"
             ));
             ratios.push(of_ours / of_plain);
         }

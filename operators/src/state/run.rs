@@ -3,6 +3,7 @@
 //! `block = (u32 key bytes · u32 value bytes or u32::MAX for "removed" · key · value)*`, little endian. Index and filter
 //! are held in memory while the file is open; every block is checked when it is read.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -111,11 +112,10 @@ impl Run {
         let Some(block) = self.block_of(key) else { return Ok(None) };
         let bytes = self.block(block)?;
         for (found, value) in Entries::new(&bytes) {
-            if found == key {
-                return Ok(Some(value.map(<[u8]>::to_vec)));
-            }
-            if found > key {
-                break;
+            match found.cmp(key) {
+                Ordering::Less => {}
+                Ordering::Equal => return Ok(Some(value.map(<[u8]>::to_vec))),
+                Ordering::Greater => break,
             }
         }
         Ok(None)

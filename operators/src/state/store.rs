@@ -115,15 +115,16 @@ impl Store {
         if let Some(old) = self.clean.remove(&key) {
             self.clean_bytes -= bytes_of(&key, &old);
         }
-        if let Some(old) = self.dirty.remove(&key) {
-            self.dirty_bytes -= bytes_of(&key, &old);
+        let (key_bytes, new_bytes) = (key.len(), bytes_of(&key, &value));
+        // No file could have what is removed, where there is none.
+        let is_gone = value.is_none() && self.runs.is_empty();
+        let old = if is_gone { self.dirty.remove(&key) } else { self.dirty.insert(key, value) };
+        if let Some(old) = old {
+            self.dirty_bytes -= entry_bytes(key_bytes, &old);
         }
-        if value.is_none() && self.runs.is_empty() {
-            // No file could have it.
-            return Ok(());
+        if !is_gone {
+            self.dirty_bytes += new_bytes;
         }
-        self.dirty_bytes += bytes_of(&key, &value);
-        self.dirty.insert(key, value);
         if self.settings.folder.is_some() && self.dirty_bytes > self.settings.memory_bytes {
             self.spill()?;
             self.take_merged()?;
@@ -290,5 +291,9 @@ impl Store {
 }
 
 fn bytes_of(key: &[u8], value: &Value) -> usize {
-    key.len() + value.as_ref().map_or(0, Vec::len) + ENTRY_BYTES
+    entry_bytes(key.len(), value)
+}
+
+fn entry_bytes(key_bytes: usize, value: &Value) -> usize {
+    key_bytes + value.as_ref().map_or(0, Vec::len) + ENTRY_BYTES
 }

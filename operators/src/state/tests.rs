@@ -141,13 +141,16 @@ fn files_stay_few_however_often_it_begins_anew() {
 #[test]
 fn files_that_are_gone_or_damaged_are_an_error() {
     let folder = tempfile::tempdir().unwrap();
+    let settings = |folder: Option<&std::path::Path>| StoreSettings { memory_bytes: 1 << 20, ..settings(folder) };
     let mut store = Store::open(settings(Some(folder.path())), None).unwrap();
     for n in 0..100_u32 {
-        store.put(n.to_be_bytes().to_vec(), vec![1; 60]).unwrap();
+        store.put(n.to_be_bytes().to_vec(), vec![1; 1_000]).unwrap();
     }
     let state = store.snapshot().unwrap();
     drop(store);
-    let file = std::fs::read_dir(folder.path()).unwrap().flatten().next().unwrap().path();
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
+    assert_eq!(files.len(), 1, "the one that the checkpoint names");
+    let file = files[0].path();
     let whole = std::fs::read(&file).unwrap();
     for at in [0, 30, whole.len() / 2, whole.len() - 3] {
         let mut bytes = whole.clone();

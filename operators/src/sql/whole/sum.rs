@@ -165,9 +165,15 @@ fn within_precision(sums: &PrimitiveArray<Decimal128Type>) -> Result<()> {
 /// A sum per group.
 struct Sums<T: ArrowPrimitiveType> {
     totals: Vec<T::Native>,
-    /// Which groups had a value that is not NULL.
-    seen: Vec<bool>,
+    seen: Seen,
     made: DataType,
+}
+
+/// Which groups had a value that is not NULL.
+enum Seen {
+    /// All: a group begins with a row, and no row was left out so far.
+    All,
+    Some(Vec<bool>),
 }
 
 impl<T: ArrowPrimitiveType> fmt::Debug for Sums<T> {
@@ -178,7 +184,7 @@ impl<T: ArrowPrimitiveType> fmt::Debug for Sums<T> {
 
 impl<T: ArrowPrimitiveType> Sums<T> {
     fn new(made: &DataType) -> Self {
-        Self { totals: Vec::new(), seen: Vec::new(), made: made.clone() }
+        Self { totals: Vec::new(), seen: Seen::All, made: made.clone() }
     }
 }
 
@@ -190,23 +196,34 @@ impl<T: ArrowPrimitiveType + Send> GroupsAccumulator for Sums<T> {
         filter: Option<&BooleanArray>,
         total_groups: usize,
     ) -> Result<()> {
+        let known = self.totals.len();
         self.totals.resize(total_groups, T::Native::ZERO);
-        self.seen.resize(total_groups, false);
         let Some(values) = values.first() else { return Ok(()) };
         let values = values.as_primitive::<T>();
-        let mut add = |i: usize| {
-            let group = groups[i];
-            self.totals[group] = self.totals[group].add_checked(values.value(i))?;
-            self.seen[group] = true;
-            Ok::<(), DataFusionError>(())
-        };
-        match filter {
-            None if values.null_count() == 0 => (0..values.len()).try_for_each(add),
-            _ => {
-                let counts = |i: usize| values.is_valid(i) && filter.is_none_or(|f| f.is_valid(i) && f.value(i));
-                (0..values.len()).filter(|i| counts(*i)).try_for_each(&mut add)
+        let totals = self.totals.as_mut_slice();
+        let rows = groups.iter().zip(values.values());
+        if filter.is_none() && values.null_count() == 0 {
+            for (group, value) in rows {
+                totals[*group] = totals[*group].add_checked(*value)?;
+            }
+            if let Seen::Some(seen) = &mut self.seen {
+                seen.resize(total_groups, false);
+                groups.iter().for_each(|group| seen[*group] = true);
+            }
+            return Ok(());
+        }
+        if let Seen::All = self.seen {
+            self.seen = Seen::Some(vec![true; known]);
+        }
+        let Seen::Some(seen) = &mut self.seen else { return Ok(()) };
+        seen.resize(total_groups, false);
+        for (i, (group, value)) in rows.enumerate() {
+            if values.is_valid(i) && filter.is_none_or(|filter| filter.is_valid(i) && filter.value(i)) {
+                totals[*group] = totals[*group].add_checked(*value)?;
+                seen[*group] = true;
             }
         }
+        Ok(())
     }
 
     fn merge_batch(
@@ -221,8 +238,11 @@ impl<T: ArrowPrimitiveType + Send> GroupsAccumulator for Sums<T> {
 
     fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
         let totals = emit.take_needed(&mut self.totals);
-        let seen = emit.take_needed(&mut self.seen);
-        let sums = PrimitiveArray::<T>::new(totals.into(), Some(NullBuffer::from(seen)));
+        let seen = match &mut self.seen {
+            Seen::All => None,
+            Seen::Some(seen) => Some(NullBuffer::from(emit.take_needed(seen))),
+        };
+        let sums = PrimitiveArray::<T>::new(totals.into(), seen);
         let sums: ArrayRef = Arc::new(sums.with_data_type(self.made.clone()));
         if let Some(decimals) = sums.as_primitive_opt::<Decimal128Type>() {
             within_precision(decimals)?;
@@ -235,6 +255,7 @@ impl<T: ArrowPrimitiveType + Send> GroupsAccumulator for Sums<T> {
     }
 
     fn size(&self) -> usize {
-        self.totals.capacity() * size_of::<T::Native>() + self.seen.capacity()
+        let seen = if let Seen::Some(seen) = &self.seen { seen.capacity() } else { 0 };
+        self.totals.capacity() * size_of::<T::Native>() + seen
     }
 }

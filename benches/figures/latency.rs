@@ -57,9 +57,16 @@ tasks:
         [("Aqueduct", seen_ours, [10.0, 50.0]), ("native replication", seen_native, [f64::INFINITY, f64::INFINITY])]
     {
         let mut waits = waits(&committed, &seen);
+        let longest = (0..waits.len()).max_by(|a, b| waits[*a].total_cmp(&waits[*b])).unwrap_or_default();
+        let longest = (longest as u64 + WARM_UP) / PER_SECOND;
         waits.sort_by(f64::total_cmp);
         let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
-        progress(&format!("latency: {name}: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0)));
+        progress(&format!(
+            "latency: {name}: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms in second {longest}",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        ));
         figures.push(Figure::new(format!("latency: {name}, p50"), "ms", Bound::AtMost(bounds[0]), vec![at(0.5)]));
         figures.push(Figure::new(format!("latency: {name}, p99"), "ms", Bound::AtMost(bounds[1]), vec![at(0.99)]));
     }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aqueduct_model::{BadRowPolicy, Delivery, PluginEntry, PluginKind, Properties};
+use aqueduct_model::{BadRowPolicy, Delivery, PluginEntry, PluginKind, PollBudget, Properties};
 use serde_json::Value;
 
 use crate::receipts::ReceiptKind;
+
+/// Sources that find nothing look up this often at most.
+const POLL_WAIT_MIN: Duration = Duration::from_millis(5);
 
 /// A flow that is ready to run.
 #[derive(Debug, Clone)]
@@ -219,6 +222,13 @@ pub struct CheckpointSettings {
     pub receipts: ReceiptKind,
 }
 
+impl CheckpointSettings {
+    /// How long a source may wait for rows at a time: a barrier waits until it looks up.
+    pub fn poll_wait(&self) -> Duration {
+        self.interval.clamp(POLL_WAIT_MIN, PollBudget::default().max_wait)
+    }
+}
+
 /// Which store holds the checkpoints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -286,5 +296,19 @@ impl Default for RestartSettings {
 impl Default for ChannelSettings {
     fn default() -> Self {
         Self { rows: 32_768, bytes: 32 << 20 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_barrier_waits_for_no_poll_longer_than_about_an_interval() {
+        let wait = |ms| {
+            let settings = CheckpointSettings { interval: Duration::from_millis(ms), ..CheckpointSettings::default() };
+            settings.poll_wait().as_millis()
+        };
+        assert_eq!([wait(1), wait(20), wait(1_000), wait(60_000)], [5, 20, 100, 100]);
     }
 }

@@ -186,7 +186,8 @@ fn build(
         PluginKind::Source => {
             let source = around.factory.source(task).map_err(named)?;
             let outbox = Outbox::new(ports, bad_rows, progress.clone(), cancel);
-            let budget = PollBudget { max_rows: plan.batch_rows, ..PollBudget::default() };
+            let max_wait = plan.checkpoint.poll_wait();
+            let budget = PollBudget { max_rows: plan.batch_rows, max_wait, ..PollBudget::default() };
             let state_dir = Some(plan.source_dir(&task.id));
             let context = SourceContext { flow, task: id, state_dir, params: plan.params.clone() };
             Box::pin(SourceTask::new(context, source, (commands, events), outbox, progress, budget).run())

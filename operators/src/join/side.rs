@@ -55,12 +55,18 @@ pub(super) struct Evaluated {
 impl Evaluated {
     /// Row `i` of the batch.
     pub(super) fn row(&self, i: usize) -> Row {
-        let bytes = self.bytes.row(i).as_ref().to_vec();
-        Row {
-            on: (!self.on_nulls[i]).then(|| self.on.row(i).as_ref().to_vec()),
-            id: self.ids.as_ref().map_or_else(|| bytes.clone(), |ids| ids.row(i).as_ref().to_vec()),
-            bytes,
-        }
+        let bytes = self.bytes.row(i).data().to_vec();
+        Row { on: self.on(i).map(<[u8]>::to_vec), id: self.id(i).to_vec(), bytes }
+    }
+
+    /// What has to be equal of row `i`; `None` when one of the values is NULL.
+    pub(super) fn on(&self, i: usize) -> Option<&[u8]> {
+        (!self.on_nulls[i]).then(|| self.on.row(i).data())
+    }
+
+    /// What tells row `i` from the others.
+    pub(super) fn id(&self, i: usize) -> &[u8] {
+        self.ids.as_ref().unwrap_or(&self.bytes).row(i).data()
     }
 }
 

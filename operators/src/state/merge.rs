@@ -13,7 +13,7 @@ use super::run::{Run, RunName, Writer};
 /// Files that may lie beside each other before the newest of them are merged.
 const RUNS_MAX: usize = 4;
 /// Files that may lie beside each other before the stream waits for a merge.
-pub(super) const RUNS_MAX_BESIDE: usize = 12;
+pub(super) const RUNS_MAX_BESIDE: usize = 8;
 
 /// A merge at work.
 pub(super) struct Merge {

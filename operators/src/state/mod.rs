@@ -10,6 +10,7 @@
 //! Not for two tasks at once: a folder belongs to one operator, and the flow's checkpoint is locked.
 
 mod cursor;
+mod held;
 mod manifest;
 mod merge;
 mod run;

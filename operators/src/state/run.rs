@@ -104,9 +104,14 @@ impl Run {
         Ok(Arc::new(Self { name, path, file, blocks: tail.blocks, filter: Filter(filter) }))
     }
 
-    /// The value of a key; `None` when this file says nothing of it.
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        if !self.filter.may_have(key) {
+    /// What filters of keys know a key by.
+    pub(super) fn hash(key: &[u8]) -> u128 {
+        xxh3_128(key)
+    }
+
+    /// The value of a key with that hash; `None` when this file says nothing of it.
+    pub(super) fn get(&self, key: &[u8], hash: u128) -> Result<Option<Value>> {
+        if !self.filter.may_have(hash) {
             return Ok(None);
         }
         let Some(block) = self.block_of(key) else { return Ok(None) };
@@ -219,7 +224,7 @@ impl Writer {
             self.first = Some(key.to_vec());
         }
         push(&mut self.block, key, value)?;
-        self.hashes.push(xxh3_128(key));
+        self.hashes.push(Run::hash(key));
         if self.block.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
     }
 
@@ -282,8 +287,8 @@ impl Filter {
         filter
     }
 
-    fn may_have(&self, key: &[u8]) -> bool {
-        self.bits(xxh3_128(key)).all(|bit| self.0[(bit / 8) as usize] & (1 << (bit % 8)) != 0)
+    fn may_have(&self, hash: u128) -> bool {
+        self.bits(hash).all(|bit| self.0[(bit / 8) as usize] & (1 << (bit % 8)) != 0)
     }
 
     fn bits(&self, hash: u128) -> impl Iterator<Item = u64> + use<> {

@@ -1,12 +1,13 @@
 //! The map itself: what changed since the last file, what was used last, and the files.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use aqueduct_model::{Result, State};
 
 use super::cursor::Merged;
+use super::held::{Held, entry_bytes};
 use super::manifest::Manifest;
 use super::merge::{Merge, RUNS_MAX_BESIDE};
 use super::run::{self, Run, Value, Writer, unwritable};
@@ -15,8 +16,6 @@ use super::run::{self, Run, Value, Writer, unwritable};
 const REST_BYTES_MAX: usize = 64 << 10;
 /// Files are kept while one of this many last checkpoints names them: as many as its journal holds, and some more.
 const CHECKPOINTS_KEPT: usize = 24;
-/// What an entry takes in memory beside its bytes, about.
-const ENTRY_BYTES: usize = 96;
 
 /// Where a store lies and how much memory it takes.
 #[derive(Debug, Clone)]
@@ -33,9 +32,7 @@ pub(crate) struct Store {
     /// What no file has yet.
     dirty: BTreeMap<Vec<u8>, Value>,
     dirty_bytes: usize,
-    /// What was read or written last and files have.
-    clean: HashMap<Vec<u8>, Value>,
-    clean_bytes: usize,
+    held: Held,
     /// The oldest first.
     runs: Vec<Arc<Run>>,
     next_id: u64,
@@ -52,11 +49,10 @@ impl Store {
     pub(crate) fn open(settings: StoreSettings, state: Option<&State>) -> Result<Self> {
         let manifest = state.map(Manifest::parse).transpose()?.unwrap_or_default();
         let mut store = Self {
+            held: Held::new(settings.memory_bytes),
             settings,
-            dirty_bytes: manifest.rest.iter().map(|(key, value)| bytes_of(key, value)).sum(),
+            dirty_bytes: manifest.rest.iter().map(|(key, value)| entry_bytes(key.len(), value)).sum(),
             dirty: manifest.rest,
-            clean: HashMap::new(),
-            clean_bytes: 0,
             runs: Vec::new(),
             next_id: manifest.next,
             merge: None,
@@ -77,21 +73,21 @@ impl Store {
     /// # Errors
     /// `State` when a file is damaged.
     pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        if let Some(value) = self.dirty.get(key).or_else(|| self.clean.get(key)) {
+        if let Some(value) = self.dirty.get(key).or_else(|| self.held.get(key)) {
             return Ok(value.clone());
         }
         if self.runs.is_empty() {
             return Ok(None);
         }
-        let mut found = None;
+        let (mut found, hash) = (None, Run::hash(key));
         for run in self.runs.iter().rev() {
-            found = run.get(key)?;
+            found = run.get(key, hash)?;
             if found.is_some() {
                 break;
             }
         }
         let value = found.flatten();
-        self.hold(key.to_vec(), value.clone());
+        self.held.hold(key.to_vec(), value.clone());
         Ok(value)
     }
 
@@ -112,10 +108,8 @@ impl Store {
     }
 
     fn set(&mut self, key: Vec<u8>, value: Value) -> Result<()> {
-        if let Some(old) = self.clean.remove(&key) {
-            self.clean_bytes -= bytes_of(&key, &old);
-        }
-        let (key_bytes, new_bytes) = (key.len(), bytes_of(&key, &value));
+        self.held.forget(&key);
+        let (key_bytes, new_bytes) = (key.len(), entry_bytes(key.len(), &value));
         // No file could have what is removed, where there is none.
         let is_gone = value.is_none() && self.runs.is_empty();
         let old = if is_gone { self.dirty.remove(&key) } else { self.dirty.insert(key, value) };
@@ -135,8 +129,8 @@ impl Store {
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.dirty.clear();
-        self.clean.clear();
-        (self.dirty_bytes, self.clean_bytes) = (0, 0);
+        self.dirty_bytes = 0;
+        self.held.clear();
         self.runs.clear();
         self.merge = None;
     }
@@ -221,23 +215,9 @@ impl Store {
         }
         self.dirty_bytes = 0;
         for (key, value) in std::mem::take(&mut self.dirty) {
-            self.hold(key, value);
+            self.held.hold(key, value);
         }
         Ok(())
-    }
-
-    /// Remembers what files have. When there is too much of it, all of it is forgotten: what is used comes back.
-    fn hold(&mut self, key: Vec<u8>, value: Value) {
-        let bytes = bytes_of(&key, &value);
-        if self.clean_bytes + bytes > self.settings.memory_bytes {
-            self.clean.clear();
-            self.clean_bytes = 0;
-        }
-        if let Some(old) = self.clean.remove(&key) {
-            self.clean_bytes -= bytes_of(&key, &old);
-        }
-        self.clean_bytes += bytes;
-        self.clean.insert(key, value);
     }
 
     /// Puts a merged file into the place of those that it was made of, and begins the next merge. While there are far too
@@ -288,12 +268,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-fn bytes_of(key: &[u8], value: &Value) -> usize {
-    entry_bytes(key.len(), value)
-}
-
-fn entry_bytes(key_bytes: usize, value: &Value) -> usize {
-    key_bytes + value.as_ref().map_or(0, Vec::len) + ENTRY_BYTES
 }

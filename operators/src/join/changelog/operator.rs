@@ -61,8 +61,8 @@ impl ChangelogJoin {
                 }
                 let evaluated = evaluated(&shape, side, &page.rows)?;
                 for i in 0..page.rows.len() {
-                    let row = evaluated.row(i);
-                    let Some(row) = self.opened()?.get(side, row.on.as_deref(), &row.id)? else { continue };
+                    let found = self.opened()?.get(side, evaluated.on(i), evaluated.id(i))?;
+                    let Some(row) = found else { continue };
                     let pair = if side == 0 { [Some(&row), None] } else { [None, Some(&row)] };
                     self.pairs.add(&shape, pair, row.count);
                 }
@@ -91,17 +91,16 @@ impl ChangelogJoin {
     /// Takes a row away, or the row that has its key.
     fn take_away(&mut self, side: usize, evaluated: &Evaluated, i: usize, table: &Table) -> Result<()> {
         let has_key = table.side.key.is_some();
-        let row = evaluated.row(i);
         let rows = self.opened()?;
         let known = match has_key {
-            true => rows.by_key(side, &row.id)?,
-            false => rows.get(side, row.on.as_deref(), &row.id)?,
+            true => rows.by_key(side, evaluated.id(i))?,
+            false => rows.get(side, evaluated.on(i), evaluated.id(i))?,
         };
         let known = match known {
             Some(known) => known,
             // What is not there need not be taken away, where the key says that it is not.
             None if has_key => return Ok(()),
-            None => Kept::new(row),
+            None => Kept::new(evaluated.row(i)),
         };
         self.fold(side, evaluated, i, known, -1, has_key)
     }
@@ -117,7 +116,7 @@ impl ChangelogJoin {
     ) -> Result<()> {
         let shape = self.tables.shape();
         // What was evaluated is perhaps the new row, and the one that moves the old one with other values.
-        let is_same = sign > 0 || evaluated.row(i).on.as_deref() == row.on();
+        let is_same = sign > 0 || evaluated.on(i) == row.on();
         let partner = evaluated.partner.as_ref().filter(|_| is_same).map(|partner| partner.row(i));
         let moved = Moved { side, has_key, partner: partner.as_ref().map(AsRef::as_ref) };
         let rows = self.rows.as_mut().ok_or_else(|| Error::bug("a join before open"))?;
@@ -130,9 +129,8 @@ impl ChangelogJoin {
         if has_key {
             self.take_away(side, evaluated, i, table)?;
         }
-        let row = evaluated.row(i);
-        let known = if has_key { None } else { self.opened()?.get(side, row.on.as_deref(), &row.id)? };
-        self.fold(side, evaluated, i, known.unwrap_or_else(|| Kept::new(row)), 1, has_key)
+        let known = if has_key { None } else { self.opened()?.get(side, evaluated.on(i), evaluated.id(i))? };
+        self.fold(side, evaluated, i, known.unwrap_or_else(|| Kept::new(evaluated.row(i))), 1, has_key)
     }
 
     /// Takes all rows of a table away.
@@ -146,8 +144,7 @@ impl ChangelogJoin {
             let narrow = table.side.restored(page.rows.iter().map(Vec::as_slice))?;
             let evaluated = table.side.evaluate(&narrow, None)?;
             for i in 0..page.rows.len() {
-                let row = evaluated.row(i);
-                while let Some(known) = self.opened()?.get(side, row.on.as_deref(), &row.id)? {
+                while let Some(known) = self.opened()?.get(side, evaluated.on(i), evaluated.id(i))? {
                     self.fold(side, &evaluated, i, known, -1, table.side.key.is_some())?;
                 }
             }

@@ -10,45 +10,56 @@ use super::run::Value;
 /// What an entry takes in memory beside its bytes, about.
 const ENTRY_BYTES: usize = 96;
 
-/// See the module. When there is too much of it, all of it is forgotten: what is used comes back.
+/// See the module. Values are forgotten a half at a time: those of the older half that were not used since.
 pub(super) struct Held {
-    values: HashMap<Vec<u8>, Value, Seeded>,
-    bytes: usize,
-    bytes_max: usize,
+    young: Values,
+    old: Values,
+    young_bytes: usize,
+    half_bytes: usize,
 }
+
+type Values = HashMap<Vec<u8>, Value, Seeded>;
 
 impl Held {
     /// Holds about so many bytes.
     pub(super) fn new(bytes_max: usize) -> Self {
         let seed = RandomState::new().build_hasher().finish();
-        Self { values: HashMap::with_hasher(Seeded(seed)), bytes: 0, bytes_max }
+        let values = || Values::with_hasher(Seeded(seed));
+        Self { young: values(), old: values(), young_bytes: 0, half_bytes: bytes_max / 2 }
     }
 
     /// What files say of a key; `None` when it is not held.
-    pub(super) fn get(&self, key: &[u8]) -> Option<&Value> {
-        self.values.get(key)
+    pub(super) fn get(&mut self, key: &[u8]) -> Option<&Value> {
+        if let Some((key, value)) = self.old.remove_entry(key) {
+            self.hold(key, value);
+        }
+        self.young.get(key)
     }
 
     pub(super) fn hold(&mut self, key: Vec<u8>, value: Value) {
         let (key_bytes, bytes) = (key.len(), entry_bytes(key.len(), &value));
-        if self.bytes + bytes > self.bytes_max {
-            self.clear();
+        if self.young_bytes + bytes > self.half_bytes {
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
+            self.young_bytes = 0;
         }
-        self.bytes += bytes;
-        if let Some(old) = self.values.insert(key, value) {
-            self.bytes -= entry_bytes(key_bytes, &old);
+        self.young_bytes += bytes;
+        if let Some(old) = self.young.insert(key, value) {
+            self.young_bytes -= entry_bytes(key_bytes, &old);
         }
     }
 
     pub(super) fn forget(&mut self, key: &[u8]) {
-        if let Some(old) = self.values.remove(key) {
-            self.bytes -= entry_bytes(key.len(), &old);
+        self.old.remove(key);
+        if let Some(old) = self.young.remove(key) {
+            self.young_bytes -= entry_bytes(key.len(), &old);
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.values.clear();
-        self.bytes = 0;
+        self.old.clear();
+        self.young.clear();
+        self.young_bytes = 0;
     }
 }
 
@@ -58,6 +69,7 @@ pub(super) fn entry_bytes(key_bytes: usize, value: &Value) -> usize {
 }
 
 /// Hashes short bytes, differently in every process.
+#[derive(Clone, Copy)]
 struct Seeded(u64);
 
 impl BuildHasher for Seeded {
@@ -79,5 +91,27 @@ impl Hasher for Seeded {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_stays_and_what_is_changed_is_not_held_in_its_old_state() {
+        let mut held = Held::new(100 * entry_bytes(8, &None));
+        let key = |n: u64| n.to_le_bytes();
+        for n in 0..1_000 {
+            held.hold(key(n).to_vec(), None);
+            assert_eq!(held.get(&key(0)), Some(&None), "used all the time");
+        }
+        assert!((1..1_000).filter(|n| held.get(&key(*n)).is_some()).count() < 100);
+        held.hold(key(1).to_vec(), Some(vec![1]));
+        held.hold(key(1).to_vec(), Some(vec![2]));
+        (2..60).for_each(|n| held.hold(key(n).to_vec(), None));
+        assert_eq!(held.get(&key(1)), Some(&Some(vec![2])), "also in the older half");
+        held.forget(&key(1));
+        assert_eq!(held.get(&key(1)), None);
     }
 }

@@ -31,6 +31,7 @@ run() {
 
 run mutant.ack_before_commit mutant.log_before_flush mutant.barrier_unaligned mutant.channel_drops_batch \
     mutant.replay_cut_short mutant.replay_not_discarded -- --test=runtime planted_bugs::every_planted_bug_is_caught
+run mutant.end_unnamed -- --lib an_end_that_no_checkpoint_names_is_caught
 run mutant.ckpt_no_fsync mutant.ckpt_no_journal_crc mutant.token_not_persisted -- \
     --test=store faults::planted_bugs_are_noticed
 run mutant.sink_no_token_check -- --lib no_token_check_is_caught

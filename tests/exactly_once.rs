@@ -199,3 +199,35 @@ fn verify_finds_and_mends_what_is_missing_extra_and_different() {
     daemon.wait_for_state("running", LIMIT);
     assert_eq!(daemon.stop(), Some(0), "a mended flow goes on: {}", log_of(work.path()));
 }
+
+/// Rows that have no key come at the end of the input, or behind it: whatever is doubled or lost shows.
+const AT_THE_END: &str = r#"
+flow: flow
+delivery: exactly_once
+checkpoint: { interval: 40ms }
+tasks:
+  - { id: events, plugin: FakerInput, config: { dataset: nexmark, events: 5000, rate: 20000 } }
+  - { id: bids, plugin: SQL, from: events, config: { query: "select auction, price from bid", others: drop } }
+  - { id: highest, plugin: Sort, from: bids, config: { by: [price desc, auction], limit: 10 } }
+  - { id: top, plugin: SQL, from: highest, config: { query: "select * from bid", table: top } }
+  - { id: held, plugin: Delay, from: bids, config: { for: 60ms } }
+  - { id: lowest, plugin: Sort, from: held, config: { by: [price, auction], limit: 20 } }
+  - { id: low, plugin: SQL, from: lowest, config: { query: "select * from bid", table: low } }
+  - { id: copy, plugin: SQLiteOutput, from: [top, held, low], config: { path: copy.db } }
+"#;
+
+#[test]
+fn what_comes_at_the_end_of_the_input_comes_once() {
+    for (point, every) in [("ckpt.log_before", 1), ("ckpt.log_after", 3)] {
+        for visits in (0..12).step_by(every) {
+            let work = Work::with_flow(AT_THE_END);
+            let script = format!("{point}={visits}*off->1*panic(scripted)->off");
+            let run = ["run", "flow.yaml", "--state", "state"];
+            // Before the first checkpoint a panic ends the flow, behind it the supervisor brings it back.
+            work.aqueduct_with(&run, &[("FAILPOINTS", &script)]);
+            work.aqueduct(&run).ok();
+            let found = ["top", "bid", "low"].map(|table| number(&work, &format!("SELECT count(*) FROM {table}")));
+            assert_eq!(found, [10, 4_600, 20], "a panic at visit {visits} of {point}\n{}", log_of(work.path()));
+        }
+    }
+}

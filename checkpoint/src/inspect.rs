@@ -3,7 +3,7 @@
 //! `inspect` and `export` read the journal only, take no lock and write nothing: each of its files is complete at any
 //! moment, and it is never behind the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -46,6 +46,8 @@ pub struct EpochSummary {
     pub bytes: u64,
     /// For each source, by task id, what it reads next.
     pub positions: Positions,
+    /// Sources that had come to their end.
+    pub ended: BTreeSet<String>,
     /// For each operator with state, by task id, the size of its state in bytes.
     pub state_bytes: BTreeMap<String, u64>,
     /// The staged sinks that had something to commit.
@@ -106,6 +108,7 @@ pub fn export(folder: &Path) -> Result<Value> {
         "epoch": record.epoch,
         "token": record.token,
         "positions": record.positions,
+        "ended": record.ended,
         "states": states,
         "prepared": record.prepared,
         "finished": record.finished,
@@ -151,6 +154,7 @@ fn summarise(record: Record, file: &Path) -> EpochSummary {
         logged_at_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
         bytes: metadata.map_or(0, |metadata| metadata.len()),
         positions: record.positions,
+        ended: record.ended,
         state_bytes: record.states.iter().map(|(task, state)| (task.clone(), state.0.len() as u64)).collect(),
         prepared: record.prepared.into_keys().collect(),
         finished: record.finished,

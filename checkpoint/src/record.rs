@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! payload = u32 LE length of the head · head (JSON) · the states, one after the other, in the order of their tasks
-//! head    = epoch, token, positions, prepared, finished, reset, state_bytes {task: length}
+//! head    = epoch, token, positions, ended (where there are some), prepared, finished, reset, state_bytes {task: length}
 //! ```
 //! The head is JSON so that a person can read a journal file with `strings`; states are raw, so that large ones cost
 //! no more than a copy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aqueduct_model::{Epoch, Error, ErrorKind, Positions, PreparedCommit, Result, State, Token};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub struct Record {
     pub token: Token,
     /// For each source, by task id, what it reads next.
     pub positions: Positions,
+    /// Sources that had come to their end, by task id: what follows begins with telling those behind them.
+    pub ended: BTreeSet<String>,
     /// For each operator with state, by task id, its state at the end of the epoch.
     pub states: BTreeMap<String, State>,
     /// For each staged sink, by task id, how to commit the epoch.
@@ -43,6 +45,8 @@ struct Head {
     epoch: Epoch,
     token: Token,
     positions: Positions,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    ended: BTreeSet<String>,
     prepared: BTreeMap<String, PreparedCommit>,
     finished: bool,
     reset: bool,
@@ -60,6 +64,7 @@ impl Record {
             epoch: self.epoch,
             token: self.token,
             positions: self.positions.clone(),
+            ended: self.ended.clone(),
             prepared: self.prepared.clone(),
             finished: self.finished,
             reset: self.reset,
@@ -108,8 +113,8 @@ impl Record {
         if !rest.is_empty() {
             return Err(Unreadable::damaged("longer than its parts"));
         }
-        let Head { epoch, token, positions, prepared, finished, reset, .. } = head;
-        Ok(Self { epoch, token, positions, states, prepared, finished, reset })
+        let Head { epoch, token, positions, ended, prepared, finished, reset, .. } = head;
+        Ok(Self { epoch, token, positions, ended, states, prepared, finished, reset })
     }
 }
 
@@ -158,11 +163,13 @@ mod tests {
         );
         let states = prop::collection::btree_map(any::<String>(), any::<Vec<u8>>().prop_map(State), 0..4);
         let prepared = prop::collection::btree_map(any::<String>(), json_value().prop_map(PreparedCommit), 0..4);
-        (any::<u64>(), any::<u64>(), positions, states, prepared, any::<bool>(), any::<bool>()).prop_map(
-            |(epoch, token, positions, states, prepared, finished, reset)| Record {
+        let ended = prop::collection::btree_set(any::<String>(), 0..4);
+        (any::<u64>(), any::<u64>(), positions, ended, states, prepared, any::<bool>(), any::<bool>()).prop_map(
+            |(epoch, token, positions, ended, states, prepared, finished, reset)| Record {
                 epoch: Epoch(epoch),
                 token: Token(token),
                 positions,
+                ended,
                 states,
                 prepared,
                 finished,

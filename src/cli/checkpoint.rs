@@ -47,7 +47,8 @@ fn text(summary: &Summary) -> String {
         if i == 0 {
             for (task, position) in &epoch.positions {
                 for (split, offset) in &position.0 {
-                    text.push_str(&format!("    {task} {} {}\n", split.0, offset.0));
+                    let end = if epoch.ended.contains(task) { "  its end" } else { "" };
+                    text.push_str(&format!("    {task} {} {}{end}\n", split.0, offset.0));
                 }
             }
         }

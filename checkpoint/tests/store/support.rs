@@ -1,6 +1,6 @@
 //! Records that can be recognised, folders that can be copied, and numbers that repeat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -34,6 +34,7 @@ pub fn record(epoch: u64, token: Token) -> Record {
         epoch: Epoch(epoch),
         token,
         positions: BTreeMap::from([("shop".to_owned(), position)]),
+        ended: BTreeSet::new(),
         states: BTreeMap::from([("count".to_owned(), state), ("empty".to_owned(), State::default())]),
         prepared: BTreeMap::from([("lake".to_owned(), PreparedCommit(json!({ "files": [format!("part-{epoch}")] })))]),
         finished: false,

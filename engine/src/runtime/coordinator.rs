@@ -62,6 +62,8 @@ struct Run {
     order: EpochOrder,
     under_way: Option<EpochUnderWay>,
     finished: BTreeSet<usize>,
+    /// Sources that have read everything, and no epoch says so yet.
+    at_end: BTreeSet<usize>,
     /// Operators that work on behind the end of their inputs.
     lingering: BTreeSet<usize>,
     /// The sources' change counters when the last epoch began; `None` before the first, which is always begun: sources
@@ -162,6 +164,10 @@ impl Coordinator {
                 Err(Error::bug(format!("task {id} committed epoch {epoch} unasked")))
             }
             Event::Lingers => self.task_lingers(run, task).await,
+            Event::AtEnd => {
+                run.at_end.insert(task);
+                Ok(())
+            }
             Event::Finished => self.task_finished(run, task).await,
             Event::Ready { .. } => {
                 run.ready.insert(task);
@@ -187,7 +193,10 @@ impl Coordinator {
         let Some(current) = &mut run.under_way else {
             return Err(Error::bug(format!("task {id} answered for epoch {epoch}, which is not under way")));
         };
-        if let (Part::Source { position: Some(position) }, true) = (&part, planted("mutant.ack_before_commit")) {
+        if let Part::Source { ended: true, .. } = &part {
+            run.at_end.remove(&task);
+        }
+        if let (Part::Source { position: Some(position), .. }, true) = (&part, planted("mutant.ack_before_commit")) {
             self.tasks[task].send(Command::Durable { epoch, position: position.clone() }).await?;
         }
         current.take(task, &id, epoch, part, bad)
@@ -250,6 +259,8 @@ impl Coordinator {
         } else if run.under_way.is_none() && run.ends_turn.is_none() && self.has_turn_ended(run) {
             self.begin(run, false).await?;
             run.ends_turn = run.under_way.as_ref().map(|epoch| epoch.epoch);
+        } else if run.under_way.is_none() && !run.at_end.is_empty() {
+            self.begin(run, false).await?;
         }
         Ok(None)
     }
@@ -287,6 +298,7 @@ impl Coordinator {
             epoch: current.epoch,
             token: run.token,
             positions: current.positions.clone(),
+            ended: current.ended.clone(),
             states,
             prepared: current.prepared.clone(),
             finished: current.last,

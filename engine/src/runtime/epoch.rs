@@ -24,6 +24,8 @@ pub(crate) struct EpochUnderWay {
     pub(crate) committing: BTreeSet<usize>,
     pub(crate) logged: bool,
     pub(crate) positions: Positions,
+    /// Sources that end in the epoch that follows, or did in an earlier one.
+    pub(crate) ended: BTreeSet<String>,
     pub(crate) states: BTreeMap<String, State>,
     pub(crate) prepared: BTreeMap<String, PreparedCommit>,
     /// By sink, what it was given.
@@ -43,6 +45,7 @@ impl EpochUnderWay {
             committing: BTreeSet::new(),
             logged: false,
             positions: Positions::new(),
+            ended: BTreeSet::new(),
             states: BTreeMap::new(),
             prepared: BTreeMap::new(),
             contents: BTreeMap::new(),
@@ -74,7 +77,8 @@ impl EpochUnderWay {
             )));
         }
         match part {
-            Part::Source { position } => {
+            Part::Source { position, ended } => {
+                self.ended.extend(ended.then(|| id.to_owned()));
                 self.positions.extend(position.map(|position| (id.to_owned(), position)));
             }
             Part::Operator { state } => {

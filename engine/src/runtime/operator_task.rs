@@ -100,6 +100,7 @@ impl OperatorTask {
             let next = match wake {
                 Wake::Incoming(incoming) => self.take(incoming, finished).await?,
                 Wake::Background => self.step(lingers).await?,
+                Wake::Command(Some(Command::Barrier { .. })) if self.has_settled().await? => self.finish().await?,
                 Wake::Command(Some(Command::Barrier { epoch, stop })) => {
                     let positions = Arc::new(self.inbox.positions());
                     self.barrier(&Barrier { epoch, stop, positions }).await?
@@ -168,11 +169,20 @@ impl OperatorTask {
             }
             Incoming::Barrier(barrier) => return self.barrier(&barrier).await,
             Incoming::End if finished => return self.end().await,
-            Incoming::End if self.is_busy() => return Ok(Next::Linger),
-            Incoming::End => return self.finish().await,
+            Incoming::End if self.has_settled().await? => return self.finish().await,
+            Incoming::End => return Ok(Next::Linger),
             Incoming::Aborted => return Err(aborted()),
         }
         Ok(Next::GoOn)
+    }
+
+    /// Behind the end of the inputs: emits what the last snapshot named, and says whether that was all. So whether the
+    /// operator ends in this epoch or goes on is known from that snapshot, in a replay too.
+    async fn has_settled(&mut self) -> Result<bool> {
+        if let Some(background) = self.operator.background() {
+            background.settle(&mut self.outbox).await?;
+        }
+        Ok(!self.is_busy())
     }
 
     fn is_busy(&mut self) -> bool {

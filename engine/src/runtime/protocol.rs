@@ -15,6 +15,8 @@ pub(crate) enum Command {
         replay: Option<(Epoch, Position)>,
         /// Not before [`Command::Go`].
         waits: bool,
+        /// The checkpoint says that the source had come to its end: those behind it hear so at once.
+        ended: bool,
     },
     /// To a source that waits: its turn has come.
     Go,
@@ -42,8 +44,9 @@ pub(crate) enum Command {
 /// One task's part in an epoch.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// A source's position at its barrier; none before it was opened for the first time.
-    Source { position: Option<Position> },
+    /// A source's position at its barrier; none before it was opened for the first time. And whether its end is in the
+    /// epoch that follows, or was in an earlier one.
+    Source { position: Option<Position>, ended: bool },
     /// An operator's state at the aligned barrier.
     Operator { state: State },
     /// What a sink needs to commit, and what it was given.
@@ -63,7 +66,9 @@ pub(crate) enum Event {
     Committed { epoch: Epoch },
     /// The inputs of an operator have ended, and its work beside them has not: from now on it is asked for barriers.
     Lingers,
-    /// A source has read everything, an operator or sink has seen the end of all inputs.
+    /// A source has read everything: it asks for the epoch that says so.
+    AtEnd,
+    /// A source has told those behind it that it has ended, an operator or sink has seen the end of all inputs.
     Finished,
 }
 

@@ -1,4 +1,8 @@
 //! The loop of a source: poll, emit, place barriers at transaction boundaries.
+//!
+//! A source that has read everything says so at its next barrier, and those behind it hear of the end right behind that
+//! barrier. So the checkpoint tells in which epoch the end was, and what operators emit at the end of their inputs is in
+//! the same epoch when that is replayed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +43,11 @@ struct Reading {
     barriers: VecDeque<(Epoch, bool)>,
     /// The recorded epoch that is being replayed.
     replay: Option<(Epoch, Position)>,
+    /// Where everything was read: no more polls.
+    end: Option<Position>,
+    /// The checkpoint of the last barrier, or that of the start, names the end.
+    ended: bool,
+    /// Those behind the source know of the end.
     finished: bool,
     /// The stop barrier is placed: no more polls.
     stopped: bool,
@@ -71,9 +80,10 @@ impl SourceTask {
     }
 
     async fn work(&mut self) -> Result<()> {
-        let Some(Command::StartSource { resume, replay, waits }) = self.commands.recv().await else {
+        let Some(Command::StartSource { resume, replay, waits, ended }) = self.commands.recv().await else {
             return Err(aborted());
         };
+        self.state.ended = ended;
         if waits {
             if !self.wait_for_turn(resume.as_ref()).await? {
                 return Ok(());
@@ -86,6 +96,13 @@ impl SourceTask {
         self.state.replay = replay;
         self.state.placed = self.source.position();
         self.events.send(Event::Ready { position: self.state.placed.clone() }).await;
+        if ended {
+            self.state.end = resume;
+            if self.state.replay.as_ref().is_some_and(|(_, until)| self.state.end.as_ref() != Some(until)) {
+                return Err(lost_replay());
+            }
+            self.finish().await?;
+        }
         loop {
             while let Ok(command) = self.commands.try_recv() {
                 if self.obey(command).await? {
@@ -94,7 +111,7 @@ impl SourceTask {
             }
             self.end_replay().await?;
             self.place_barriers().await?;
-            if self.state.finished || self.state.stopped || self.state.begins {
+            if self.state.end.is_some() || self.state.stopped || self.state.begins {
                 self.progress.doing(Activity::Idle);
                 let Some(command) = self.commands.recv().await else { return Err(aborted()) };
                 if self.obey(command).await? {
@@ -144,7 +161,7 @@ impl SourceTask {
 
     /// Reads once and sends what was read.
     async fn poll(&mut self) -> Result<()> {
-        if self.state.replay.is_some() && self.source.position() == self.budget.until {
+        if self.state.replay.is_some() && self.position() == self.budget.until {
             return Ok(());
         }
         self.progress.doing(Activity::Idle);
@@ -170,15 +187,29 @@ impl SourceTask {
                     return Err(lost_replay());
                 }
                 self.end_replay().await?;
-                self.state.finished = true;
-                let position =
-                    self.source.position().ok_or_else(|| Error::bug("a source ended inside a transaction"))?;
-                let positions = Arc::new(Positions::from([(self.context.task.clone(), position)]));
-                self.outbox.broadcast(&Element::End { positions })?;
-                self.events.send(Event::Finished).await;
+                let end = self.position().ok_or_else(|| Error::bug("a source ended inside a transaction"))?;
+                self.state.end = Some(end);
+                if planted("mutant.end_unnamed") {
+                    return self.finish().await;
+                }
+                self.events.send(Event::AtEnd).await;
             }
         }
         Ok(())
+    }
+
+    /// Tells those behind the source that nothing more comes.
+    async fn finish(&mut self) -> Result<()> {
+        self.state.finished = true;
+        let end = self.state.end.iter().map(|end| (self.context.task.clone(), end.clone()));
+        self.outbox.broadcast(&Element::End { positions: Arc::new(end.collect()) })?;
+        self.events.send(Event::Finished).await;
+        Ok(())
+    }
+
+    /// What is read next; `None` inside a transaction.
+    fn position(&self) -> Option<Position> {
+        self.state.end.clone().or_else(|| self.source.position())
     }
 
     /// What was passed over without a row is worth an epoch now and then.
@@ -198,7 +229,7 @@ impl SourceTask {
     /// Places the barrier of a replayed epoch, once exactly its rows were read.
     async fn end_replay(&mut self) -> Result<()> {
         let Some((epoch, until)) = self.state.replay.take() else { return Ok(()) };
-        let here = self.source.position();
+        let here = self.position();
         if here.as_ref() == Some(&until) || (planted("mutant.replay_cut_short") && here.is_some()) {
             self.budget.until = None;
             return self.place(epoch, false, Some(here.unwrap_or(until))).await;
@@ -213,7 +244,7 @@ impl SourceTask {
             return Ok(());
         }
         while let Some((epoch, stop)) = self.state.barriers.front().copied() {
-            let Some(position) = self.source.position() else { return Ok(()) };
+            let Some(position) = self.position() else { return Ok(()) };
             self.state.barriers.pop_front();
             self.place(epoch, stop, Some(position)).await?;
         }
@@ -230,9 +261,12 @@ impl SourceTask {
         }
         self.state.stopped |= stop;
         self.state.placed.clone_from(&position);
-        let part = Part::Source { position };
+        // A flow that is stopped may find more when it goes on.
+        let ends = self.state.end.is_some() && !self.state.finished && !stop;
+        self.state.ended |= ends;
+        let part = Part::Source { position, ended: self.state.ended };
         self.events.send(Event::Snapshot { epoch, part, bad_rows: counts.kept }).await;
-        Ok(())
+        if ends { self.finish().await } else { Ok(()) }
     }
 }
 

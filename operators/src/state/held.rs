@@ -31,12 +31,19 @@ impl Held {
     /// What files say of a key; `None` when it is not held.
     pub(super) fn get(&mut self, key: &[u8]) -> Option<&Value> {
         if let Some((key, value)) = self.old.remove_entry(key) {
-            self.hold(key, value);
+            self.keep(key, value);
         }
         self.young.get(key)
     }
 
+    /// Holds what files say of a key from now on.
     pub(super) fn hold(&mut self, key: Vec<u8>, value: Value) {
+        self.old.remove(&key);
+        self.keep(key, value);
+    }
+
+    /// Of a key that the older half does not have.
+    fn keep(&mut self, key: Vec<u8>, value: Value) {
         let (key_bytes, bytes) = (key.len(), entry_bytes(key.len(), &value));
         if self.young_bytes + bytes > self.half_bytes {
             std::mem::swap(&mut self.old, &mut self.young);
@@ -111,6 +118,12 @@ mod tests {
         held.hold(key(1).to_vec(), Some(vec![2]));
         (2..60).for_each(|n| held.hold(key(n).to_vec(), None));
         assert_eq!(held.get(&key(1)), Some(&Some(vec![2])), "also in the older half");
+        held.hold(key(2).to_vec(), Some(vec![2]));
+        (100..200).for_each(|n| {
+            held.hold(key(n).to_vec(), None);
+            held.hold(key(2).to_vec(), Some(vec![3]));
+            assert_eq!(held.get(&key(2)), Some(&Some(vec![3])), "the older half says nothing against the younger");
+        });
         held.forget(&key(1));
         assert_eq!(held.get(&key(1)), None);
     }

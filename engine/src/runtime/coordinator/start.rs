@@ -101,6 +101,7 @@ impl Coordinator {
             order,
             under_way,
             finished: BTreeSet::new(),
+            at_end: BTreeSet::new(),
             lingering: BTreeSet::new(),
             changes_seen: None,
             ready,
@@ -156,10 +157,11 @@ impl Coordinator {
     /// Starts operators and sources; returns the replayed epoch, if there is one.
     async fn start_readers(&mut self, record: Option<&Record>, recovery: &Recovery) -> Result<Option<EpochUnderWay>> {
         let replay = recovery.replay.as_ref();
+        // What a flow kept that came to its end, or that begins anew, says nothing.
+        let stored = record.filter(|record| !record.reset && !record.finished);
         for task in &self.tasks {
             match task.kind {
                 PluginKind::Operator => {
-                    let stored = record.filter(|record| !record.reset && !record.finished);
                     let (state, finished) = match stored.and_then(|record| record.states.get(&task.id)) {
                         Some(stored) => stored_state(stored)?,
                         None => (None, false),
@@ -171,7 +173,8 @@ impl Coordinator {
                     let edge = replay.and_then(|cut| Some((cut.epoch, cut.positions.get(&task.id)?.clone())));
                     let asked = edge.is_some();
                     let waits = task.turn > 0 && !asked;
-                    task.send(Command::StartSource { resume, replay: edge, waits }).await?;
+                    let ended = resume.is_some() && stored.is_some_and(|record| record.ended.contains(&task.id));
+                    task.send(Command::StartSource { resume, replay: edge, waits, ended }).await?;
                     if let (Some(cut), false) = (replay, asked) {
                         task.send(Command::Barrier { epoch: cut.epoch, stop: false }).await?;
                     }

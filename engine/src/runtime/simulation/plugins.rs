@@ -1,6 +1,5 @@
-//! Sources, operators and sinks on the pretend disk.
+//! Sources and sinks on the pretend disk.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aqueduct_model::*;
@@ -11,10 +10,11 @@ use arrow_schema::{DataType, Field, Schema};
 use async_trait::async_trait;
 
 use super::disk::{Change, Disk, Outside, changes_before};
+use super::operators::{Counter, Holder};
 use crate::plan::PlannedTask;
 use crate::runtime::PluginFactory;
 
-/// Makes plugins by task id: `log…` reads, `count…` counts, `table…` is transactional, `files…` is staged.
+/// Makes plugins by task id: `log…` reads, `count…` counts, `hold…` holds back, `table…` is transactional, `files…` is staged.
 pub(super) struct Plugins {
     pub(super) outside: Outside,
     /// A source hands out at most so many rows at once.
@@ -31,8 +31,11 @@ impl PluginFactory for Plugins {
         }))
     }
 
-    fn operator(&self, _: &PlannedTask) -> Result<Box<dyn Operator>> {
-        Ok(Box::new(Counter { outside: self.outside.clone(), next: BTreeMap::new() }))
+    fn operator(&self, task: &PlannedTask) -> Result<Box<dyn Operator>> {
+        Ok(match task.id.starts_with("hold") {
+            true => Box::new(Holder::new(self.outside.clone())),
+            false => Box::new(Counter::new(self.outside.clone(), &task.id)),
+        })
     }
 
     fn sink(&self, task: &PlannedTask) -> Result<Box<dyn Sink>> {
@@ -86,10 +89,12 @@ impl Source for Reader {
             let log = disk.logs.entry(name.clone()).or_default();
             // A poll stops at a transaction's end now and then, and inside one at other times.
             let end = log.changes.len().min(until).min(next + poll_rows);
-            Ok(log.changes[next.min(end)..end].to_vec())
+            let is_end = log.closed && budget.until.is_none() && next == log.changes.len();
+            Ok((log.changes[next.min(end)..end].to_vec(), is_end))
         })?;
+        let (changes, is_end) = changes;
         if changes.is_empty() {
-            return Ok(Polled::Idle);
+            return Ok(if is_end { Polled::Finished } else { Polled::Idle });
         }
         let batch = batch(&self.name, self.next, &changes)?;
         self.next += changes.len();
@@ -122,7 +127,7 @@ impl Source for Reader {
     }
 }
 
-fn batch(table: &str, first: usize, changes: &[Change]) -> Result<Batch> {
+pub(super) fn batch(table: &str, first: usize, changes: &[Change]) -> Result<Batch> {
     let field = |name| Field::new(name, DataType::Int64, false);
     let columns = Arc::new(Schema::new(vec![field("n"), field("key"), field("value")]));
     let relation = Arc::new(Relation::new(RelationName::table(table), columns.clone(), &["key"], 1)?);
@@ -139,7 +144,7 @@ fn batch(table: &str, first: usize, changes: &[Change]) -> Result<Batch> {
 }
 
 /// The rows of a batch: table, number in the log, change.
-fn changes_of(batch: &Batch) -> Vec<(String, i64, Change)> {
+pub(super) fn changes_of(batch: &Batch) -> Vec<(String, i64, Change)> {
     let column = |i: usize| batch.rows().column(i).as_primitive::<Int64Type>().values().clone();
     let (n, keys, values) = (column(0), column(1), column(2));
     (0..batch.num_rows())
@@ -148,39 +153,6 @@ fn changes_of(batch: &Batch) -> Vec<(String, i64, Change)> {
             (batch.relation().name().table.clone(), n[i], change)
         })
         .collect()
-}
-
-/// Passes rows on; its state is the number that it expects next of every source.
-struct Counter {
-    outside: Outside,
-    next: BTreeMap<String, i64>,
-}
-
-#[async_trait]
-impl Operator for Counter {
-    async fn open(&mut self, _: &OperatorContext, state: Option<State>) -> Result<()> {
-        if let Some(state) = state {
-            self.next = serde_json::from_slice(&state.0).map_err(|error| Error::bug("state").with_source(error))?;
-        }
-        self.outside.at("op.open", |_| Ok(()))
-    }
-
-    async fn process(&mut self, _: InputPort, batch: Batch, out: &mut dyn Output) -> Result<()> {
-        for (table, n, _) in changes_of(&batch) {
-            let next = self.next.entry(table.clone()).or_insert(0);
-            if *next != n {
-                let text = format!("row {n} of {table} came to an operator whose state expects {next}");
-                self.outside.lock().violation(text);
-            }
-            *next = n + 1;
-        }
-        out.emit(OutputPort::MAIN, batch).await
-    }
-
-    async fn snapshot(&mut self, _: Epoch) -> Result<State> {
-        self.outside.at("op.snapshot", |_| Ok(()))?;
-        Ok(State(serde_json::to_vec(&self.next).expect("a map of numbers is JSON")))
-    }
 }
 
 struct Writer {

@@ -9,7 +9,7 @@ use aqueduct_model::*;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use super::disk::{Outside, changes_before};
+use super::disk::{END, Outside, Rows, changes_before};
 use super::plugins::Plugins;
 use super::random::Random;
 use super::scheduler::Scheduler;
@@ -66,23 +66,28 @@ struct World {
     folder: Arc<Mutex<Folder>>,
     poll_rows: usize,
     transactions_left: usize,
+    /// The logs are closed some time, and the flow comes to its end by itself.
+    bounded: bool,
     life: Life,
 }
 
 /// Lives one seed.
 pub(super) fn live(seed: u64, runtime: &Handle) -> Life {
     let mut random = Random(seed);
-    let plan = Arc::new(plan(&mut random));
+    let bounded = random.one_in(2);
+    let plan = Arc::new(plan(&mut random, bounded));
     let outside = Outside::default();
     {
         let mut disk = outside.lock();
         disk.script.random = Random(random.draw());
         disk.script.left = random.below(12) as u32;
         disk.script.one_in = [5, 20, 60, 200][random.below(4)];
+        disk.holds = plan.tasks.iter().any(|task| task.id.starts_with("hold"));
     }
     let mut world = World {
         poll_rows: 1 + random.below(5),
         transactions_left: 1 + random.below(TRANSACTIONS_MAX),
+        bounded,
         plan,
         runtime: runtime.clone(),
         outside,
@@ -119,8 +124,10 @@ impl World {
                     zombie.step(&mut self.random);
                 }
             }
-            if process.outcome.is_some() {
-                return self.check_end();
+            match process.outcome {
+                Some(Outcome::Stopped) if self.bounded => continue,
+                Some(outcome) => return self.check_end(outcome),
+                None => {}
             }
             if self.outside.lock().refusals >= REFUSALS_MAX {
                 self.life.refused = 1;
@@ -161,14 +168,27 @@ impl World {
             self.transactions_left -= 1;
             let source = self.random.below(self.sources().count());
             let name = self.sources().nth(source).unwrap_or_default();
-            self.outside.lock().logs.entry(name).or_default().write(&mut self.random);
+            let mut disk = self.outside.lock();
+            let log = disk.logs.entry(name).or_default();
+            if !log.closed {
+                log.write(&mut self.random);
+                log.closed = self.bounded && self.random.one_in(20);
+            }
+        } else if self.transactions_left == 0 && self.bounded && self.random.one_in(20) {
+            let sources: Vec<String> = self.sources().collect();
+            let name = sources[self.random.below(sources.len())].clone();
+            self.outside.lock().logs.entry(name).or_default().closed = true;
         }
         let stepped = process.step(&mut self.random);
         if !stepped || self.random.one_in(15) {
             // A full channel holds a beat already.
             let _ = process.beats.try_send(());
         }
-        if self.transactions_left == 0 && self.random.one_in(20) && self.is_through() {
+        let stops = match self.bounded {
+            true => self.random.one_in(500),
+            false => self.transactions_left == 0 && self.random.one_in(20) && self.is_through(),
+        };
+        if stops {
             process.stop.send_replace(true);
         }
     }
@@ -195,10 +215,28 @@ impl World {
         })
     }
 
-    fn check_end(&mut self) {
-        if self.transactions_left > 0 || !self.is_through() {
+    fn check_end(&mut self, outcome: Outcome) {
+        let logs_end = !self.bounded || self.outside.lock().logs.values().all(|log| log.closed);
+        if !logs_end || !self.is_through() || (!self.bounded && self.transactions_left > 0) {
             self.outside.lock().violation("the flow ended before everything was through".to_owned());
         }
+        if outcome == Outcome::Finished {
+            let ends = self.ends();
+            self.outside.lock().check_end(&ends);
+        }
+    }
+
+    /// The rows that the counters gave at the end: how many rows each had seen, those of the counters before it too.
+    fn ends(&self) -> Rows {
+        let mut seen: i64 = self.outside.lock().logs.values().map(|log| log.changes.len() as i64).sum();
+        let mut ends = Rows::new();
+        for task in self.plan.tasks.iter().filter(|task| task.id.starts_with("count")) {
+            if seen > 0 {
+                ends.insert((format!("{END}{}", task.id), 0), seen);
+                seen += 1;
+            }
+        }
+        ends
     }
 }
 
@@ -260,8 +298,9 @@ fn task(id: String, build: Build, properties: Properties, inputs: Vec<usize>) ->
     }
 }
 
-/// One to three sources, up to two counters one behind the other, one to three sinks of both kinds.
-fn plan(random: &mut Random) -> Plan {
+/// One to three sources, up to two counters one behind the other, one to three sinks of both kinds; where the logs are
+/// closed some time, perhaps one that holds rows back.
+fn plan(random: &mut Random, bounded: bool) -> Plan {
     let mut tasks = Vec::new();
     let sources = 1 + random.below(3);
     for i in 0..sources {
@@ -269,10 +308,15 @@ fn plan(random: &mut Random) -> Plan {
         tasks.push(task(format!("log_{i}"), build, Properties::source(), Vec::new()));
     }
     let mut inputs: Vec<usize> = (0..sources).collect();
+    let holder = (bounded && random.one_in(3)).then(|| random.below(3));
     for i in 0..random.below(3) {
         let build = Build::Operator { build: |_| unbuilt() };
-        let properties = Properties { cardinality: Cardinality::OneToOne, stateful: true, ..Properties::operator() };
-        tasks.push(task(format!("count_{i}"), build, properties, inputs));
+        let (name, cardinality) = match holder == Some(i) {
+            true => ("hold", Cardinality::Any),
+            false => ("count", Cardinality::OneToOne),
+        };
+        let properties = Properties { cardinality, stateful: true, ..Properties::operator() };
+        tasks.push(task(format!("{name}_{i}"), build, properties, inputs));
         inputs = vec![tasks.len() - 1];
     }
     for i in 0..=random.below(3) {
